@@ -1,0 +1,154 @@
+/* schema/store/layout.h - what stands in the tables: keys and values, encoded and decoded. Pure; no LMDB here.
+ *
+ * Integers in keys are big-endian, so that LMDB's order is theirs; in values little-endian.
+ *
+ * TABLE_VIEWS      owner hash (8) | view number (2) | encoded key (key.h)  ->  view value
+ *                  All views of a person stand side by side: one page serves their screens, and an owner range is one
+ *                  stretch of the table, so that a flush of a range walks it from left to right.
+ * TABLE_MARKS      owner hash (8) | view number (2) | encoded key or prefix of it  ->  time of the erasure (8)
+ * TABLE_PARKED     unit hash (8) | topic (2) | partition (4) | offset (8)  ->  parked event
+ *                  unit hash = hash64(record key); keyless records: hash64 of topic, partition and offset.
+ * TABLE_POSITIONS  topic (2) | partition (4) | range (1)  ->  position
+ * TABLE_PARTITIONS topic (2) | partition (4)  ->  partition
+ * TABLE_BUCKETS    view number (2) | bucket (2)  ->  count (8), sum (16)
+ *                  bucket = the top BUCKET_BITS of the owner hash: one stretch of TABLE_VIEWS. */
+#ifndef TARN_STORE_LAYOUT_H
+#define TARN_STORE_LAYOUT_H
+
+#include "schema/base/buf.h"
+#include "schema/base/err.h"
+#include "schema/base/hash.h"
+#include "schema/base/span.h"
+
+enum {
+    FORMAT_VERSION = 1,
+    RANGE_COUNT = 16, /* ranges of owners, each with positions of its own; a power of two */
+    BUCKET_BITS = 10,
+    VIEW_KEY_PREFIX_BYTES = 10,
+    VIEW_KEY_BYTES_MAX = VIEW_KEY_PREFIX_BYTES + 255,
+};
+
+static inline unsigned owner_range(uint64_t owner_hash)
+{
+    return (unsigned)(owner_hash >> 60);
+}
+
+static inline unsigned owner_bucket(uint64_t owner_hash)
+{
+    return (unsigned)(owner_hash >> (64 - BUCKET_BITS));
+}
+
+/* --- views --- */
+
+/* Appends a key for TABLE_VIEWS or TABLE_MARKS. */
+void layout_view_key(uint64_t owner_hash, uint16_t view_number, struct span key, struct buf *out);
+MUST_CHECK int layout_parse_view_key(struct span row_key, uint64_t *ret_owner_hash, uint16_t *ret_view_number,
+                                     struct span *ret_key, struct err *err);
+
+/* A stored view. Not made: the home stream hasn't made it yet; kept for what other streams brought, never served. */
+struct stored_view {
+    bool is_made;
+    struct span bytes; /* canonical message */
+};
+
+/* Padded to size classes, so that views that grow a little stay in their place (ops/docs/decisions). */
+void layout_view_value(struct stored_view view, struct buf *out);
+MUST_CHECK int layout_parse_view_value(struct span value, struct stored_view *ret_view, struct err *err);
+
+/* What the digest of a view type sums up: hash of (key, made or not, canonical bytes), padding aside. */
+struct hash128 layout_view_hash(struct span row_key, struct stored_view view);
+
+/* --- positions --- */
+
+struct position {
+    int64_t next_offset;     /* the next offset to read */
+    int64_t last_offset;     /* of the last record handled before it, whoever's it was; -1: none */
+    int64_t last_time_ms;    /* its timestamp */
+    uint64_t last_hash;      /* hash64 of its key and value */
+    int64_t caught_up_at_ms; /* wall clock when this range last had all of the partition; 0: never */
+};
+
+void layout_position_key(uint16_t topic, int32_t partition, unsigned range, struct buf *out);
+MUST_CHECK int layout_parse_position_key(struct span key, uint16_t *ret_topic, int32_t *ret_partition,
+                                         unsigned *ret_range, struct err *err);
+void layout_position(const struct position *position, struct buf *out);
+MUST_CHECK int layout_parse_position(struct span value, struct position *ret_position, struct err *err);
+
+enum partition_state {
+    PARTITION_FOLLOWING,
+    PARTITION_WAITING,   /* new: begins when the older partitions have reached the ends they had then */
+    PARTITION_REWRITTEN, /* the log isn't the one that was read: stopped */
+    PARTITION_LOST,      /* Kafka no longer has the next offset: stopped */
+    PARTITION_PARKED,    /* too many parked events: stopped */
+};
+const char *partition_state_name(enum partition_state state); /* "following" */
+
+struct partition_row {
+    enum partition_state state;
+    int64_t end_offset;    /* of the log, as last seen */
+    int64_t seen_at_ms;    /* wall clock when end_offset was seen */
+    int64_t start_after;   /* WAITING: reserved for the projector's use */
+    uint32_t partition_count; /* of the topic, as last seen */
+    uint32_t partitioner;  /* enum partitioner (partitioner.h) that the topic's records agree with */
+};
+
+void layout_partition_key(uint16_t topic, int32_t partition, struct buf *out);
+MUST_CHECK int layout_parse_partition_key(struct span key, uint16_t *ret_topic, int32_t *ret_partition,
+                                          struct err *err);
+void layout_partition(const struct partition_row *row, struct buf *out);
+MUST_CHECK int layout_parse_partition(struct span value, struct partition_row *ret_row, struct err *err);
+
+/* --- parked events --- */
+
+enum park_reason {
+    PARK_NO_TYPE,
+    PARK_NO_KEY,
+    PARK_FOREIGN_KEY,
+    PARK_WRONG_TOPIC,
+    PARK_UNPARSEABLE, /* bytes, UTF-8, nesting, framing */
+    PARK_OVERFLOW,    /* a value doesn't fit, a sum overflows */
+    PARK_TOO_LARGE,   /* a stream's part over --max-view-bytes */
+    PARK_BAD_VALUE,   /* a bracket or key field without a value, ... */
+    PARK_WAITING,     /* nothing wrong with it: an earlier event of its unit is parked */
+};
+const char *park_reason_name(enum park_reason reason); /* "no type" */
+
+struct parked_key {
+    uint64_t unit_hash;
+    uint16_t topic;
+    int32_t partition;
+    int64_t offset;
+};
+
+struct parked_event {
+    enum park_reason reason;
+    int64_t time_ms;     /* the record's */
+    bool has_key;
+    bool is_null;        /* a record with a null value */
+    struct span key;     /* the record's */
+    struct span type;    /* the event's full name, as far as it is known */
+    struct span value;   /* the event's bytes, framing removed as far as it was understood */
+    struct span message; /* one sentence: what is wrong */
+};
+
+uint64_t layout_unit_hash(const struct parked_key *keyless, bool has_key, struct span key);
+void layout_parked_key(const struct parked_key *key, struct buf *out);
+MUST_CHECK int layout_parse_parked_key(struct span row_key, struct parked_key *ret_key, struct err *err);
+void layout_parked_event(const struct parked_event *event, struct buf *out);
+/* Spans point into value. */
+MUST_CHECK int layout_parse_parked_event(struct span value, struct parked_event *ret_event, struct err *err);
+
+/* --- digests --- */
+
+struct digest {
+    uint64_t count;
+    struct hash128 sum;
+};
+
+void layout_bucket_key(uint16_t view_number, unsigned bucket, struct buf *out);
+MUST_CHECK int layout_parse_bucket_key(struct span key, uint16_t *ret_view_number, unsigned *ret_bucket,
+                                       struct err *err);
+void layout_digest(const struct digest *digest, struct buf *out);
+MUST_CHECK int layout_parse_digest(struct span value, struct digest *ret_digest, struct err *err);
+
+#endif

@@ -1,0 +1,106 @@
+/* schema/store/store.h - one generation on disk: an LMDB environment, one writer, many readers.
+ *
+ * The only file that includes lmdb.h is store.c. Tables are LMDB's named databases; layout.h says what their keys and
+ * values hold. A commit is atomic and never corrupt; what a power cut loses, Kafka replays.
+ *
+ * Threads: a store may be shared; a store_reader belongs to the thread that uses it at the moment (MDB_NOTLS), one
+ * store_writer at a time exists in a process, and DIR/lock (lock.h) sees to it that there is one process. */
+#ifndef TARN_STORE_STORE_H
+#define TARN_STORE_STORE_H
+
+#include "schema/base/err.h"
+#include "schema/base/hash.h"
+#include "schema/base/span.h"
+
+struct store;
+struct store_reader;
+struct store_cursor;
+struct store_writer;
+
+enum store_table {
+    TABLE_META,       /* format version, what the generation was made of */
+    TABLE_VIEWS,      /* the views */
+    TABLE_MARKS,      /* erasure marks */
+    TABLE_PARKED,     /* parked events and what waits behind them */
+    TABLE_POSITIONS,  /* per topic, partition and range */
+    TABLE_PARTITIONS, /* per topic and partition: log end, when it was seen, state */
+    TABLE_BUCKETS,    /* digests, cut by owner */
+    TABLE_COUNT,
+};
+
+enum store_access { STORE_READ_ONLY, STORE_READ_WRITE };
+
+/* What the store asks the machine, so that tests can answer for it. NULL stands for the real one. */
+struct store_platform {
+    /* The kind of file system that path is on, as statfs() f_type. */
+    int (*file_system_type)(void *self, const char *path, int64_t *ret_type);
+    void *self;
+};
+
+struct store_options {
+    enum store_access access;
+    uint64_t map_bytes;                    /* reservation of address space; 0: STORE_MAP_BYTES */
+    unsigned reader_slots;                 /* 0: 1024 */
+    const struct store_platform *platform; /* NULL: the machine */
+};
+
+#define STORE_MAP_BYTES ((uint64_t)4 << 40) /* 4 TiB: address space only, nothing is set aside on disk */
+
+/* Opens a generation's folder; the writer makes the environment when there is none. ERR_ABSENT: none there (reader).
+ * ERR_INPUT: a network file system, another format version, another process from another PID namespace uses it; the
+ * text says what to do. ERR_FULL, ERR_BROKEN. */
+MUST_CHECK int store_open(const char *folder, const struct store_options *options, struct store **ret_store,
+                          struct err *err);
+void store_close(struct store **store);
+
+/* Frees slots of readers that died. Called by the writer now and then. Returns how many. */
+int store_clear_stale_readers(struct store *store);
+
+struct store_size {
+    uint64_t file_bytes; /* the data file */
+    uint64_t used_bytes; /* pages in use */
+    uint64_t free_bytes; /* pages that a later commit uses again */
+    unsigned readers;    /* slots taken */
+};
+MUST_CHECK int store_size(struct store *store, struct store_size *ret_size, struct err *err);
+
+/* --- reading ------------------------------------------------------------------------------------------------- */
+
+/* Takes a reader slot. The reader has no snapshot until store_read_begin(). */
+MUST_CHECK int store_reader_open(struct store *store, struct store_reader **ret_reader, struct err *err);
+void store_reader_close(struct store_reader **reader);
+
+/* One snapshot: for one turn of an event loop, never across a wait. begin on a reader that has one renews it. */
+MUST_CHECK int store_read_begin(struct store_reader *reader, struct err *err);
+void store_read_end(struct store_reader *reader);
+
+/* The transaction number of the snapshot: grows with each commit. */
+uint64_t store_read_version(const struct store_reader *reader);
+
+/* ret_value points into the map and dies with store_read_end(): copy it to keep it. ERR_ABSENT leaves err alone. */
+MUST_CHECK int store_find(struct store_reader *reader, enum store_table table, struct span key, struct span *ret_value,
+                          struct err *err);
+
+/* Walks the keys that begin with prefix, in order, from the first one >= from (an empty span: from the prefix).
+ * next returns ERR_ABSENT at the end. Keys and values die with the snapshot; close before store_read_end(). */
+MUST_CHECK int store_cursor_open(struct store_reader *reader, enum store_table table, struct span prefix,
+                                 struct span from, struct store_cursor **ret_cursor, struct err *err);
+MUST_CHECK int store_cursor_next(struct store_cursor *cursor, struct span *ret_key, struct span *ret_value,
+                                 struct err *err);
+void store_cursor_close(struct store_cursor **cursor);
+
+/* --- writing ------------------------------------------------------------------------------------------------- */
+
+MUST_CHECK int store_write_begin(struct store *store, struct store_writer **ret_writer, struct err *err);
+
+/* Puts and deletes; fastest in key order (a cursor stays where the last one was). Absent keys may be deleted.
+ * For TABLE_VIEWS the digest's bucket is kept up to date from what was there before, so that it can't drift. */
+MUST_CHECK int store_put(struct store_writer *writer, enum store_table table, struct span key, struct span value,
+                         struct err *err);
+MUST_CHECK int store_delete(struct store_writer *writer, enum store_table table, struct span key, struct err *err);
+
+/* ERR_FULL: the disk is full; nothing of the transaction is there. Ends the writer and sets it to NULL in any case. */
+MUST_CHECK int store_commit(struct store_writer **writer, struct err *err);
+void store_abort(struct store_writer **writer); /* no-op on NULL */
+
+#endif

@@ -1,0 +1,196 @@
+/* schema/view/plan.h - the views of a descriptor set, checked and compiled: what the projection runs and the readers
+ * serve.
+ *
+ * view_set_load() is the only way to make one: a set with a mistake is never made, so whoever holds a plan relies on
+ * everything `check` promises (types convert, paths exist, one stream per field, keys complete). Immutable, may be read
+ * from any thread; all that a plan points at dies with view_set_free(). */
+#ifndef TARN_VIEW_PLAN_H
+#define TARN_VIEW_PLAN_H
+
+#include "schema/message/message.h"
+#include "schema/message/type.h"
+
+enum effect { EFFECT_MERGE, EFFECT_REPLACE, EFFECT_UPSERT, EFFECT_REMOVE, EFFECT_APPEND, EFFECT_ADD, EFFECT_DELETE,
+              EFFECT_ERASE };
+
+const char *effect_name(enum effect effect); /* "MERGE" */
+
+/* --- sources and conditions ----------------------------------------------------------------------------------- */
+
+/* A way through singular messages: customer.id is two fields. The first belongs to the message it starts from. */
+struct field_path {
+    const struct field_type **fields;
+    size_t count;
+};
+
+enum source_kind {
+    SOURCE_PATH,
+    SOURCE_NEGATED_PATH,
+    SOURCE_LITERAL, /* text, number, true or false, already of the kind that the target takes */
+    SOURCE_TIME,    /* the record's time, as a Timestamp */
+    SOURCE_DAY,     /* "2026-11-22" of the Timestamp at path, in the view's time zone */
+    SOURCE_MONTH,   /* "2026-11" */
+};
+
+struct source {
+    enum source_kind kind;
+    bool from_element; /* path starts at the element of `each`, not at the event */
+    struct field_path path;
+    struct value literal;
+};
+
+enum comparison { COMPARE_EQUAL, COMPARE_NOT_EQUAL, COMPARE_LESS, COMPARE_LESS_EQUAL, COMPARE_GREATER,
+                  COMPARE_GREATER_EQUAL };
+
+/* `path op source`: a field with presence that isn't set compares as absent: only != holds. */
+struct condition {
+    bool left_from_element;
+    struct field_path left;
+    enum comparison comparison;
+    struct source right;
+};
+
+/* --- handlers --------------------------------------------------------------------------------------------------- */
+
+/* One field of a target and where its value comes from. */
+struct assignment {
+    const struct field_type *target;
+    struct source source;
+};
+
+/* One step of `into`: a sub-message, or a list with the fields that identify its element. */
+struct path_step {
+    const struct field_type *field;
+    const struct assignment *brackets; /* NULL for a sub-message, and for the list that APPEND ends in */
+    size_t bracket_count;
+};
+
+struct view;
+struct stream;
+
+struct handler {
+    const struct view *view;
+    size_t ordinal; /* in the view, as written, from 0: the N of `GeneticResult.on[N]` */
+    const struct message_type *event;
+    enum effect effect;
+    const struct stream *stream;
+    bool is_home;      /* of the view's home stream */
+    bool is_tombstone; /* runs for a record with a null value too; the record's key is the owner */
+    const struct field_type *each; /* a repeated message field of the event, or NULL */
+    const struct path_step *into;  /* NULL for the view itself */
+    size_t into_count;
+    const struct message_type *target; /* what the assignments write: the view's type, or that of the last step */
+    const struct assignment *assignments; /* without key and bracket fields */
+    size_t assignment_count;
+    const struct field_type *const *replaced; /* REPLACE: fields of target that this stream owns (no key, no rules) */
+    size_t replaced_count;
+    const struct assignment *keys; /* of the view, in its order; ERASE may have fewer than the view */
+    size_t key_count;
+    const struct condition *when;
+    size_t when_count;
+};
+
+/* --- rules ------------------------------------------------------------------------------------------------------ */
+
+enum derivation { DERIVE_COUNT, DERIVE_SUM, DERIVE_MIN, DERIVE_MAX, DERIVE_FIRST };
+
+/* A field that is a function of a list of the same message. */
+struct derived_field {
+    const struct field_type *target;
+    enum derivation derivation;
+    const struct field_type *list;
+    struct field_path value; /* inside an element; empty for count, and for `first` of a whole element */
+    const struct condition *where; /* left and right start at the element */
+    size_t where_count;
+};
+
+struct list_rule {
+    const struct field_type *list;
+    const struct field_type *order_by; /* of an element, or NULL */
+    bool is_descending;
+    uint32_t limit; /* 0: none */
+    uint32_t keep;  /* 0: none */
+    const struct field_type *const *brackets; /* of the UPSERTs and ADDs into this list: break ties; NULL when none */
+    size_t bracket_count;
+};
+
+/* What keeps one message type in order, wherever it stands inside a view. Children first: messages inside, then lists
+ * (sort, keep), then derived fields in an order in which each finds what it needs. */
+struct message_rules {
+    const struct message_type *type;
+    const struct list_rule *lists;
+    size_t list_count;
+    const struct derived_field *derived;
+    size_t derived_count;
+    const struct field_type *const *children; /* message fields (singular, repeated, map) whose type has rules inside */
+    const struct message_rules *const *child_rules; /* beside children; may be recursive */
+    size_t child_count;
+    const struct field_type *const *hidden;
+    size_t hidden_count;
+    bool alters_serving; /* hidden or limit here or below: the served bytes differ from the stored ones */
+};
+
+/* --- views and streams ------------------------------------------------------------------------------------------ */
+
+struct stream {
+    const char *name;
+    size_t number; /* in the set, by name */
+};
+
+struct view {
+    const char *name; /* URL segment */
+    uint16_t number;  /* in the set, by name: part of the store's keys */
+    const struct message_type *type;
+    const struct field_type *const *keys;
+    size_t key_count;
+    const struct handler *handlers;
+    size_t handler_count;
+    const struct stream *home;
+    const struct stream *const *field_streams; /* beside type->fields: who writes it; NULL for keys, rules, unwritten */
+    const struct message_rules *rules; /* never NULL; may be empty */
+    int32_t utc_offset_s;
+    const struct view_set *set;
+};
+
+/* What one event type does: its handlers over all views, grouped by view, in the order written. */
+struct event_plan {
+    const struct message_type *event;
+    const struct stream *stream; /* one event type belongs to one stream */
+    const struct handler *const *handlers;
+    size_t handler_count;
+    bool has_erase;
+    bool only_erases;
+};
+
+struct view_set {
+    struct type_set *types; /* owned */
+    const struct view *views; /* by name */
+    size_t view_count;
+    const struct stream *streams; /* by name */
+    size_t stream_count;
+    const struct event_plan *events; /* by the event's full name */
+    size_t event_count;
+    struct arena *arena; /* owns everything above but types */
+};
+
+/* A list of mistakes: each a line such as `GeneticResult.categories.high: count: "marker" is not a list of this
+ * message`. */
+struct mistakes {
+    char **lines;
+    size_t count;
+    size_t capacity;
+};
+void mistakes_release(struct mistakes *mistakes);
+
+/* ERR_INPUT: not a descriptor set, or mistakes (every one is in *mistakes, the text names the first and their number).
+ * The caller releases mistakes in any case. */
+MUST_CHECK int view_set_load(struct span descriptor_set, struct view_set **ret_set, struct mistakes *mistakes,
+                             struct err *err);
+void view_set_free(struct view_set **set);
+
+/* NULL when there is none. */
+const struct view *view_set_find(const struct view_set *set, struct span url_name);
+const struct event_plan *view_set_event(const struct view_set *set, struct span full_name);
+const struct stream *view_set_stream(const struct view_set *set, struct span name);
+
+#endif
