@@ -85,6 +85,12 @@ build/examples.binpb: $(EXAMPLE_PROTOS) schema/tarn/view.proto
 	@mkdir -p build
 	protoc -I schema -I schema/examples --include_imports --descriptor_set_out=$@ $(patsubst schema/examples/%,%,$(EXAMPLE_PROTOS))
 
+# Schemas that only tests use, each a descriptor set of its own.
+TEST_SETS := $(patsubst tests/protos/%.proto,build/protos/%.binpb,$(wildcard tests/protos/*.proto))
+build/protos/%.binpb: tests/protos/%.proto $(EXAMPLE_PROTOS) schema/tarn/view.proto
+	@mkdir -p $(@D)
+	protoc -I schema -I schema/examples -I tests/protos --include_imports --descriptor_set_out=$@ $(<F)
+
 # A unit test links what it tests out of the archives, and nothing else.
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libtest.a $(LIBS)
 	@mkdir -p $(@D)
@@ -93,7 +99,7 @@ $(BUILD)/dev/%: $(BUILD)/obj/ops/dev/%.o $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-unit-tests: $(UNIT_TESTS) ## builds the unit tests
+unit-tests: $(UNIT_TESTS) $(TEST_SETS) ## builds the unit tests
 
 help: ## prints this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
