@@ -40,6 +40,8 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIBS := $(BUILD)/libprojector.a $(BUILD)/libquery.a $(BUILD)/libruntime.a $(BUILD)/libschema.a
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 DEV_PROGRAMS := $(patsubst ops/dev/%.c,$(BUILD)/dev/%,$(wildcard ops/dev/*.c))
+MODEL_PROGRAMS := $(patsubst tests/model/%.c,$(BUILD)/model/%,$(wildcard tests/model/*.c))
+FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.c,build/fuzz/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .DEFAULT_GOAL := build
 .SECONDARY:
@@ -98,8 +100,18 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libtest.a $(LIBS)
 $(BUILD)/dev/%: $(BUILD)/obj/ops/dev/%.o $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+# What the Python models and comparisons drive.
+$(BUILD)/model/%: $(BUILD)/obj/tests/model/%.o $(LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+# libFuzzer brings main(): only FLAVOUR=fuzz can link these.
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 unit-tests: $(UNIT_TESTS) $(TEST_SETS) ## builds the unit tests
+
+model-programs: $(MODEL_PROGRAMS) $(TEST_SETS) ## builds the programs that tests/model drives
 
 help: ## prints this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -108,4 +120,4 @@ clean: ## removes build/
 	rm -rf build
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
-.PHONY: build help clean unit-tests
+.PHONY: build help clean unit-tests model-programs
