@@ -6,6 +6,7 @@
 #define TARN_RUNTIME_METRICS_H
 
 #include <stdatomic.h>
+#include <stdio.h>
 
 #include "schema/base/buf.h"
 
