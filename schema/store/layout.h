@@ -51,8 +51,9 @@ struct stored_view {
     struct span bytes; /* canonical message */
 };
 
-/* Padded to size classes, so that views that grow a little stay in their place (ops/docs/decisions). */
-void layout_view_value(struct stored_view view, struct buf *out);
+/* Appends the row's value, padded to a size class, so that views that grow a little stay in their place. The classes are
+ * those of row and key together, therefore row_key_bytes (ops/docs/decisions/value-size-classes.md). */
+void layout_view_value(size_t row_key_bytes, struct stored_view view, struct buf *out);
 MUST_CHECK int layout_parse_view_value(struct span value, struct stored_view *ret_view, struct err *err);
 
 /* What the digest of a view type sums up: hash of (key, made or not, canonical bytes), padding aside. */
@@ -140,6 +141,7 @@ MUST_CHECK int layout_parse_parked_event(struct span value, struct parked_event 
 
 /* --- digests --- */
 
+/* The number of a view type's rows and the sum of their layout_view_hash(); digest.h reads them. */
 struct digest {
     uint64_t count;
     struct hash128 sum;

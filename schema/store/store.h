@@ -47,8 +47,10 @@ struct store_options {
 #define STORE_MAP_BYTES ((uint64_t)4 << 40) /* 4 TiB: address space only, nothing is set aside on disk */
 
 /* Opens a generation's folder; the writer makes the environment when there is none. ERR_ABSENT: none there (reader).
- * ERR_INPUT: a network file system, another format version, another process from another PID namespace uses it; the
- * text says what to do. ERR_FULL, ERR_BROKEN. */
+ * ERR_INPUT: a network file system, a read-only mount (readers too write to lock.mdb), another format version, another
+ * process from another PID namespace uses it, or this process has the folder open already (LMDB's locks forbid two);
+ * the text says what to do. ERR_FULL, ERR_BROKEN.
+ * Not to be carried through fork(): open the store in the child. */
 MUST_CHECK int store_open(const char *folder, const struct store_options *options, struct store **ret_store,
                           struct err *err);
 void store_close(struct store **store);
@@ -70,7 +72,8 @@ MUST_CHECK int store_size(struct store *store, struct store_size *ret_size, stru
 MUST_CHECK int store_reader_open(struct store *store, struct store_reader **ret_reader, struct err *err);
 void store_reader_close(struct store_reader **reader);
 
-/* One snapshot: for one turn of an event loop, never across a wait. begin on a reader that has one renews it. */
+/* One snapshot: for one turn of an event loop, never across a wait. begin on a reader that has one moves it to the
+ * newest commit; when there was none since, that costs nothing. */
 MUST_CHECK int store_read_begin(struct store_reader *reader, struct err *err);
 void store_read_end(struct store_reader *reader);
 
@@ -93,13 +96,20 @@ void store_cursor_close(struct store_cursor **cursor);
 
 MUST_CHECK int store_write_begin(struct store *store, struct store_writer **ret_writer, struct err *err);
 
-/* Puts and deletes; fastest in key order (a cursor stays where the last one was). Absent keys may be deleted.
- * For TABLE_VIEWS the digest's bucket is kept up to date from what was there before, so that it can't drift. */
+/* Puts and deletes; fastest in key order (a cursor stays where the last one was). Absent keys may be deleted. The same
+ * value again writes nothing. For TABLE_VIEWS the digest's bucket is kept up to date from what was there before, so that
+ * it can't drift; a value that layout.h can't parse is ERR_BROKEN. TABLE_META and TABLE_BUCKETS are the store's own.
+ * After an error the writer can only be aborted. */
 MUST_CHECK int store_put(struct store_writer *writer, enum store_table table, struct span key, struct span value,
                          struct err *err);
 MUST_CHECK int store_delete(struct store_writer *writer, enum store_table table, struct span key, struct err *err);
 
-/* ERR_FULL: the disk is full; nothing of the transaction is there. Ends the writer and sets it to NULL in any case. */
+/* What this writer would leave behind if it committed now. As store_find(); dies with the next put or delete. */
+MUST_CHECK int store_writer_find(struct store_writer *writer, enum store_table table, struct span key,
+                                 struct span *ret_value, struct err *err);
+
+/* Ends the writer and sets it to NULL in any case. ERR_FULL: the disk is full; nothing of the transaction is there, the
+ * store stays usable, and a later commit works when there is room again. */
 MUST_CHECK int store_commit(struct store_writer **writer, struct err *err);
 void store_abort(struct store_writer **writer); /* no-op on NULL */
 
