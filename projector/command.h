@@ -1,0 +1,43 @@
+/* projector/command.h - the commands of tarn-projector; main.c lists them. Each has a file of its own: its settings, its
+ * table of options and its run function. */
+#ifndef TARN_PROJECTOR_COMMAND_H
+#define TARN_PROJECTOR_COMMAND_H
+
+#include "ops/runtime/config.h"
+
+enum command_exit { EXIT_DONE = 0, EXIT_FAULT = 1, EXIT_MISTAKE = 2, EXIT_DIFFERENT = 3 };
+
+/* One command. Its options start with those that all have (COMMAND_COMMON_OPTIONS). */
+struct command {
+    struct config_command config;
+    size_t settings_size; /* of the struct that config.options fill; begins with struct command_common */
+    /* Returns an enum command_exit after printing what there is to print; a fault is told in err, and main() logs it. */
+    int (*run)(void *settings, const struct config_list *arguments, struct err *err);
+};
+
+struct command_common {
+    const char *log_format; /* "text", "json" */
+    const char *log_level;
+};
+
+#define COMMAND_COMMON_OPTIONS(type)                                                                                   \
+    {.name = "log-format", .kind = CONFIG_CHOICE, .offset = offsetof(type, common.log_format),                         \
+     .placeholder = "FORMAT", .fallback = "text", .choices = command_log_formats,                                      \
+     .help = "How the log on stderr is written: text for people, json for collectors."},                               \
+    {.name = "log-level", .kind = CONFIG_CHOICE, .offset = offsetof(type, common.log_level), .placeholder = "LEVEL",    \
+     .fallback = "info", .choices = command_log_levels, .help = "The least important lines that are still logged."}
+
+extern const char *const command_log_formats[]; /* NULL-terminated */
+extern const char *const command_log_levels[];
+
+extern const struct command command_run; /* run.c */
+extern const struct command command_check;
+extern const struct command command_status;
+extern const struct command command_get;
+extern const struct command command_digest;
+extern const struct command command_parked;
+
+/* A fault's exit code: ERR_INPUT and ERR_ABSENT are the user's (2), everything else is ours (1). */
+int command_exit_of(const struct err *err);
+
+#endif

@@ -1,0 +1,53 @@
+/* projector/flush_policy.h - when to commit what. Pure: figures in, a decision out.
+ *
+ * Live, one job commits everything dirty as soon as the source is drained, jobs at least FLUSH_LIVE_INTERVAL_US apart.
+ * While catching up, dirty views stay in the cache for as long as they can, so that the next event of a person finds
+ * them there, and one range after the other is committed, the one furthest behind first: that is what bounds what a crash
+ * replays, and what made progress under repeated kills when always beginning with range 0 didn't. */
+#ifndef TARN_PROJECTOR_FLUSH_POLICY_H
+#define TARN_PROJECTOR_FLUSH_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    FLUSH_LIVE_INTERVAL_US = 5 * 1000,
+    FLUSH_LIVE_AGE_US = 50 * 1000,            /* live without ever being drained: commit all the same */
+    FLUSH_CATCH_UP_AGE_US = 10 * 1000 * 1000, /* catching up: nothing stays dirty for longer than this and its turn */
+    FLUSH_REFRESH_US = 500 * 1000,            /* the ends of the logs are told to readers this often */
+    FLUSH_CATCH_UP_LAG = 50 * 1000,           /* records: catching up above, */
+    FLUSH_LIVE_LAG = 5 * 1000,                /* live again below */
+    FLUSH_ALL_ROWS = 20 * 1000,               /* more dirty rows are committed range by range */
+};
+
+struct flush_policy {
+    bool is_catching_up;
+    int64_t last_start_us; /* of a job; INT64_MIN before the first */
+};
+
+struct flush_figures {
+    int64_t now_us;
+    bool is_drained;
+    bool is_hurried;          /* someone waits for a commit */
+    int64_t lag;              /* -1: not known */
+    size_t dirty_rows;
+    size_t dirty_bytes;
+    size_t budget_bytes;
+    bool is_full;             /* the cache refuses records until something is committed */
+    bool has_moved;           /* positions or partition rows differ from the store's */
+    bool has_news;            /* something that can't wait for FLUSH_REFRESH_US: dirty rows, or a position that moved */
+    int64_t oldest_dirty_us;  /* since when something is dirty */
+};
+
+enum flush_choice { FLUSH_NOTHING, FLUSH_ALL, FLUSH_OLDEST_RANGE };
+
+#define FLUSH_POLICY_INIT ((struct flush_policy){.is_catching_up = false, .last_start_us = INT64_MIN})
+
+/* What to start now, while no job is in flight. Remembers mode and start. */
+enum flush_choice flush_policy_choose(struct flush_policy *policy, const struct flush_figures *figures);
+
+/* How long it may take at most until the policy must be asked again. */
+int64_t flush_policy_wait_us(const struct flush_policy *policy, const struct flush_figures *figures);
+
+#endif

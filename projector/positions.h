@@ -1,0 +1,107 @@
+/* projector/positions.h - the partitions of a generation: how far each is handled, and how far each owner range of it is
+ * committed.
+ *
+ * One cursor per partition: what the main loop has handled. Per range what the store has: a record whose offset lies
+ * before its range's stored position is in the store already and is dropped. After a start the cursor stands at the
+ * oldest range. All of the main thread; a job carries copies. */
+#ifndef TARN_PROJECTOR_POSITIONS_H
+#define TARN_PROJECTOR_POSITIONS_H
+
+#include "projector/record_source.h"
+#include "schema/store/layout.h"
+#include "schema/store/store.h"
+
+struct partition {
+    uint16_t topic;
+    int32_t number;
+    struct position cursor;              /* handled by the loop; next_offset is the next one to read */
+    struct position stored[RANGE_COUNT]; /* as in the store */
+    struct partition_row row;            /* change through the functions below */
+    struct partition_row stored_row;
+    bool has_stored;                     /* it has rows in the store */
+    size_t parked;                       /* parked events, waiting ones included */
+
+    struct span last_key;                /* of the record at cursor.last_offset, while its batch lives: */
+    struct span last_value;              /*   hashed by positions_end_batch() */
+    bool is_unhashed;
+    int64_t caught_up_at_ms[RANGE_COUNT]; /* newer than stored[].caught_up_at_ms when the store should learn of it */
+};
+
+struct positions {
+    struct partition **partitions; /* by topic and number; a partition's address stays */
+    size_t count;
+    size_t capacity;
+    struct partition ***by_topic;  /* by_topic[topic][number], NULL where there is none */
+    size_t *by_topic_count;
+    size_t topic_count;
+    uint64_t states_version;       /* grows whenever a state changes or a partition is added */
+    bool is_any_unhashed;
+};
+
+void positions_init(struct positions *positions, size_t topic_count);
+void positions_release(struct positions *positions);
+
+/* Reads what the store holds (the reader has a snapshot). */
+MUST_CHECK int positions_load(struct positions *positions, struct store_reader *reader, struct err *err);
+
+static inline struct partition *positions_find(const struct positions *positions, uint16_t topic, int32_t number)
+{
+    if (topic >= positions->topic_count || number < 0 || (size_t)number >= positions->by_topic_count[topic])
+        return NULL;
+    return positions->by_topic[topic][number];
+}
+
+/* A partition that has never been read; start_offset is the first one to read. ERR_INPUT: more than a topic may have. */
+MUST_CHECK int positions_add(struct positions *positions, uint16_t topic, int32_t number, int64_t start_offset,
+                             enum partition_state state, struct partition **ret_partition, struct err *err);
+
+void positions_set_state(struct positions *positions, struct partition *partition, enum partition_state state);
+
+/* The whole row but the log's end: state, start_after, partition_count, partitioner. */
+void positions_set_row(struct positions *positions, struct partition *partition, const struct partition_row *row);
+
+/* Kafka said at seen_at_ms (wall clock) that the log ends at end_offset. An end behind the cursor is an old answer. */
+void positions_end_seen(struct partition *partition, int64_t end_offset, int64_t seen_at_ms);
+
+/* Sets every range and the cursor to an offset, forgetting fingerprints: only for a decision of a person or a start. */
+void positions_reset(struct partition *partition, int64_t next_offset);
+
+/* Records between cursor and log end over the partitions that are followed; -1 while an end isn't known. */
+int64_t positions_lag(const struct positions *positions);
+
+/* --- for the materializer --- */
+
+/* True: the range has this record, drop it. */
+static inline bool positions_is_replayed(const struct partition *partition, unsigned range, int64_t offset)
+{
+    return offset < partition->stored[range].next_offset;
+}
+
+/* The record at offset is handled. Its spans are kept until positions_end_batch(). */
+static inline void positions_advance(struct positions *positions, struct partition *partition,
+                                     const struct record *record)
+{
+    partition->cursor.next_offset = record->offset + 1;
+    partition->cursor.last_offset = record->offset;
+    partition->cursor.last_time_ms = record->time_ms;
+    partition->last_key = record->key;
+    partition->last_value = record->value;
+    partition->is_unhashed = true;
+    positions->is_any_unhashed = true;
+}
+
+/* All records before next_offset are handled, and there were none behind the last one. */
+void positions_advance_to(struct partition *partition, int64_t next_offset);
+
+/* Hashes the last record of each partition; call before the batch's records are given back. */
+void positions_end_batch(struct positions *positions);
+
+uint64_t positions_fingerprint(struct span key, struct span value);
+
+/* The position that a range has once everything before the cursor is committed. */
+struct position positions_of_range(const struct partition *partition, unsigned range);
+
+/* The range among `ranges` (a bit each) that is furthest behind. */
+unsigned positions_oldest_range(const struct positions *positions);
+
+#endif
