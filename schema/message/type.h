@@ -1,10 +1,11 @@
 /* schema/message/type.h - message types made at run time from a descriptor set (`protoc --descriptor_set_out`).
  *
  * Each message type carries a ProtobufCMessageDescriptor, so that protobuf_c_message_unpack() and its friends serve any
- * schema. Two things differ from what protoc-c would generate, on purpose:
+ * schema. Three things differ from what protoc-c would generate, on purpose:
  *   - string fields are PROTOBUF_C_TYPE_BYTES: lengths are kept, U+0000 survives, nothing calls strlen;
  *   - proto2 `required` is kept as optional with presence, and asked for by message_decode() alone, so that a view may
- *     hold a message that isn't whole yet.
+ *     hold a message that isn't whole yet;
+ *   - key and value of a map's entry have explicit presence in proto3 too, because protobuf writes both, zeros included.
  * message_init is NULL in these descriptors: protobuf_c_message_init() must not be called; message_new() makes an
  * empty message.
  *
@@ -80,7 +81,7 @@ struct field_type {
     const struct message_type *message;     /* of KIND_MESSAGE, else NULL */
     const struct enum_type *enumeration;    /* of KIND_ENUM, else NULL */
     const struct message_type *parent;
-    struct span tarn_options; /* the bytes of (tarn.field); empty when there are none */
+    struct span tarn_options; /* the bytes of (tarn.field); `at` is NULL when there are none */
 };
 
 /* The well-known types that JSON treats on their own. */
@@ -105,11 +106,13 @@ struct message_type {
     const char *file;              /* "genetics/events.proto" */
     const struct field_type *fields; /* by number, ascending */
     size_t field_count;
+    const uint16_t *by_number; /* index + 1 of the field with a number < by_number_count; 0: there is none */
+    uint32_t by_number_count;
     enum well_known well_known;
     bool is_map_entry;
-    bool has_group;     /* itself or a message in it: can't be read by protobuf-c */
+    bool has_group;      /* itself or a message in it has one: refused when it is met */
     bool needs_required; /* itself or a message in it has a required field */
-    struct span tarn_options; /* the bytes of (tarn.view); empty when there are none */
+    struct span tarn_options; /* the bytes of (tarn.view); `at` is NULL when there are none */
     struct type_set *set;
 };
 
