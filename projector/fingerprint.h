@@ -6,18 +6,25 @@
 #ifndef TARN_PROJECTOR_FINGERPRINT_H
 #define TARN_PROJECTOR_FINGERPRINT_H
 
-#include "projector/record_source.h"
-
-/* What stands in position.last_hash: key and value, each told from an empty one when it isn't there. */
-uint64_t fingerprint_hash(const struct record *record);
+#include "projector/positions.h"
 
 /* A record that was handled, by which its log is known again. */
 struct anchor {
     int64_t offset; /* -1: none was handled yet */
     int64_t time_ms;
-    uint64_t hash;
+    uint64_t hash; /* positions_fingerprint() */
 };
 #define ANCHOR_NONE ((struct anchor){-1, 0, 0})
+
+/* The newest record that the store has of a partition. */
+struct anchor fingerprint_newest(const struct partition *partition);
+
+/* What was read of a partition: what a log must still hold to be the same. */
+struct log_memory {
+    int64_t next_offset;    /* to be read next */
+    int64_t reached_offset; /* the end of what was read; behind next_offset while some owner ranges are replayed */
+    struct anchor anchor;
+};
 
 enum anchor_sight {
     ANCHOR_NOT_READ, /* there is none, or it lies before the log's start */
@@ -39,8 +46,8 @@ enum log_verdict {
     LOG_LOST,      /* its records from the position on are gone */
 };
 
-/* next_offset: the next one to be read. The sentence says what was found and what to do; it names no keys or values. */
-enum log_verdict fingerprint_judge(int64_t next_offset, const struct anchor *anchor, const struct log_facts *facts,
-                                   char *sentence, size_t sentence_size);
+/* The sentence (of a verdict other than LOG_SAME) says what was found and what to do; it names no keys or values. */
+enum log_verdict fingerprint_judge(const struct log_memory *memory, const struct log_facts *facts, char *sentence,
+                                   size_t sentence_size);
 
 #endif

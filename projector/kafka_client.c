@@ -1,0 +1,219 @@
+/* Settings come in three layers: our defaults, --kafka, and what is ours alone. What is ours is refused in --kafka by
+ * name, with the reason: a setting that would silently break exactness must not be settable by accident, and an ignored
+ * one would be a lie.
+ *
+ * Queues: librdkafka 2.0.2 stops asking a broker for up to a second once its queue is full, so the queue must hold more
+ * than the projector handles in that second. What it holds is bounded twice, by bytes and by records, as each record
+ * costs some hundred bytes of book-keeping beside its own. */
+#include "projector/kafka_client.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ops/runtime/log.h"
+#include "schema/base/mem.h"
+
+enum {
+    RECORD_OVERHEAD_BYTES = 400, /* rd_kafka_op_t and what hangs on it */
+    QUEUE_KIBIBYTES_MIN = 4096,
+    QUEUE_RECORDS_MIN = 10000,
+};
+
+enum layer {
+    DEFAULT, /* --kafka may say otherwise */
+    OURS,    /* refused in --kafka */
+};
+
+struct setting {
+    const char *name;
+    const char *reader;  /* NULL: left alone, or computed */
+    const char *watcher;
+    enum layer layer;
+    const char *why;     /* of OURS */
+};
+
+static const struct setting settings_table[] = {
+    {"client.id", "tarn-projector", "tarn-projector-watch", DEFAULT, NULL},
+    /* One record is enough to answer a fetch, so its wait bounds only how soon a quiet partition is known to be alive,
+     * and how long a newly assigned one waits for the fetch that is under way. */
+    {"fetch.wait.max.ms", "100", "100", DEFAULT, NULL},
+    {"fetch.error.backoff.ms", "100", "100", DEFAULT, NULL},
+    {"reconnect.backoff.ms", "100", "100", DEFAULT, NULL},
+    {"reconnect.backoff.max.ms", "2000", "2000", DEFAULT, NULL},
+    {"socket.keepalive.enable", "true", "true", DEFAULT, NULL},
+    {"socket.nagle.disable", "true", "true", DEFAULT, NULL},
+    {"topic.metadata.refresh.interval.ms", "30000", "30000", DEFAULT, NULL},
+    {"topic.metadata.propagation.max.ms", "5000", "1000", DEFAULT, NULL},
+    {"fetch.message.max.bytes", NULL, "4096", DEFAULT, NULL},
+
+    {"bootstrap.servers", NULL, NULL, OURS, "--brokers sets it"},
+    {"metadata.broker.list", NULL, NULL, OURS, "--brokers sets it"},
+    {"group.id", NULL, NULL, OURS, "--group sets it"},
+    {"group.instance.id", NULL, NULL, OURS, "positions are the store's; no consumer group is joined"},
+    {"partition.assignment.strategy", NULL, NULL, OURS, "positions are the store's; no consumer group is joined"},
+    {"enable.auto.commit", "false", "false", OURS, "the position that counts is in the store"},
+    {"auto.commit.enable", NULL, NULL, OURS, "the position that counts is in the store"},
+    {"auto.commit.interval.ms", NULL, NULL, OURS, "the position that counts is in the store"},
+    {"enable.auto.offset.store", "false", "false", OURS, "the position that counts is in the store"},
+    {"auto.offset.reset", "error", "error", OURS, "records that are gone must be noticed, not skipped"},
+    /* The watcher asks for a record by its offset and for the log's very end, so it must see all there is. */
+    {"isolation.level", "read_committed", "read_uncommitted", OURS, "aborted transactions never happened"},
+    {"enable.partition.eof", "true", "true", OURS, "the ends of partitions tell that the store has caught up"},
+    {"allow.auto.create.topics", "false", "false", OURS, "a misspelt topic would be created"},
+    {"check.crcs", "true", "true", OURS, "a record that was damaged on the way must not be applied"},
+    {"queued.min.messages", NULL, "1", OURS, "--memory sets it"},
+    {"queued.max.messages.kbytes", NULL, "64", OURS, "--memory sets it"},
+    {"statistics.interval.ms", "500", "0", OURS, "lag and age are made of the statistics"},
+    {"log.queue", "true", "true", OURS, "Kafka's messages are part of our log"},
+    {"enabled_events", NULL, NULL, OURS, "callbacks are ours"},
+};
+
+static const struct setting *find_setting(struct span name)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(settings_table); i++) {
+        if (span_equal_text(name, settings_table[i].name))
+            return &settings_table[i];
+    }
+    return NULL;
+}
+
+static int set(rd_kafka_conf_t *conf, const char *name, const char *value, const char *origin, struct err *err)
+{
+    char reason[300];
+
+    switch (rd_kafka_conf_set(conf, name, value, reason, sizeof(reason))) {
+    case RD_KAFKA_CONF_OK:
+        return 0;
+    case RD_KAFKA_CONF_UNKNOWN:
+        return err_set(err, ERR_INPUT, "%s%s: librdkafka has no such setting", origin, name);
+    case RD_KAFKA_CONF_INVALID:
+        break;
+    }
+    /* Its text may quote the value, which may be a secret. */
+    return err_set(err, ERR_INPUT, "%s%s: librdkafka refuses the value, or was built without what it needs", origin,
+                   name);
+}
+
+static int apply_layer(rd_kafka_conf_t *conf, enum kafka_role role, enum layer layer, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < ARRAY_COUNT(settings_table); i++) {
+        const struct setting *setting = &settings_table[i];
+        const char *value = role == KAFKA_READER ? setting->reader : setting->watcher;
+        if (setting->layer == layer && value)
+            rc = set(conf, setting->name, value, "", err);
+    }
+    return rc;
+}
+
+static int apply_extra(rd_kafka_conf_t *conf, const struct config_list *extra, struct err *err)
+{
+    for (size_t i = 0; extra && i < extra->count; i++) {
+        const char *pair = extra->items[i];
+        const char *equals = strchr(pair, '=');
+        if (!equals || equals == pair)
+            return err_set(err, ERR_INPUT, "--kafka takes NAME=VALUE");
+        struct span name_span = span_of(pair, (size_t)(equals - pair));
+        const struct setting *setting = find_setting(name_span);
+        if (setting && setting->layer == OURS)
+            return err_set(err, ERR_INPUT, "--kafka %s can't be changed: %s", setting->name, setting->why);
+
+        char *name = mem_text_of(name_span);
+        int rc = set(conf, name, equals + 1, "--kafka ", err);
+        free(name);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int apply_queue(rd_kafka_conf_t *conf, uint64_t memory_bytes, struct err *err)
+{
+    /* Half for the records, half for the book-keeping of small ones: whichever bound is met first holds. */
+    uint64_t half = memory_bytes / 2;
+    uint64_t kibibytes = half / 1024 > QUEUE_KIBIBYTES_MIN ? half / 1024 : QUEUE_KIBIBYTES_MIN;
+    uint64_t records = half / RECORD_OVERHEAD_BYTES > QUEUE_RECORDS_MIN ? half / RECORD_OVERHEAD_BYTES
+                                                                        : QUEUE_RECORDS_MIN;
+    char text[32];
+
+    snprintf(text, sizeof(text), "%" PRIu64, kibibytes < 2097151 ? kibibytes : 2097151);
+    int rc = set(conf, "queued.max.messages.kbytes", text, "", err);
+    if (rc < 0)
+        return rc;
+    snprintf(text, sizeof(text), "%" PRIu64, records < 10000000 ? records : 10000000);
+    return set(conf, "queued.min.messages", text, "", err);
+}
+
+static int make_conf(const struct kafka_settings *settings, enum kafka_role role, rd_kafka_conf_t **ret_conf,
+                     struct err *err)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+
+    int rc = apply_layer(conf, role, DEFAULT, err);
+    if (rc == 0)
+        rc = apply_extra(conf, settings->extra, err);
+    if (rc == 0)
+        rc = apply_layer(conf, role, OURS, err);
+    if (rc == 0 && role == KAFKA_READER)
+        rc = apply_queue(conf, settings->memory_bytes, err);
+    if (rc == 0 && settings->brokers)
+        rc = set(conf, "bootstrap.servers", settings->brokers, "--brokers: ", err);
+    if (rc == 0 && settings->group)
+        rc = set(conf, "group.id", settings->group, "--group: ", err);
+    if (rc < 0) {
+        rd_kafka_conf_destroy(conf);
+        return rc;
+    }
+    *ret_conf = conf;
+    return 0;
+}
+
+int kafka_settings_check(const struct kafka_settings *settings, struct err *err)
+{
+    rd_kafka_conf_t *conf;
+    int rc = make_conf(settings, KAFKA_READER, &conf, err);
+    if (rc == 0)
+        rd_kafka_conf_destroy(conf);
+    return rc;
+}
+
+/* librdkafka repeats itself while a broker is away; the change of state is logged once by whoever polls the client, so
+ * its own lines are for --log-level debug. */
+static void on_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
+{
+    (void)client;
+    (void)level;
+    log_debug("kafka: %s: %s", facility, text);
+}
+
+int kafka_client_new(const struct kafka_settings *settings, enum kafka_role role,
+                     const struct kafka_callbacks *callbacks, rd_kafka_t **ret_client, struct err *err)
+{
+    rd_kafka_conf_t *conf;
+    char reason[300];
+
+    int rc = make_conf(settings, role, &conf, err);
+    if (rc < 0)
+        return rc;
+    rd_kafka_conf_set_log_cb(conf, on_log);
+    rd_kafka_conf_set_error_cb(conf, callbacks->on_error);
+    rd_kafka_conf_set_stats_cb(conf, callbacks->on_statistics);
+    rd_kafka_conf_set_opaque(conf, callbacks->opaque);
+
+    rd_kafka_t *client = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));
+    if (!client) {
+        rd_kafka_conf_destroy(conf);
+        return err_set(err, ERR_INPUT, "Kafka client: %s", reason);
+    }
+    rd_kafka_set_log_queue(client, NULL); /* into rd_kafka_poll() */
+    *ret_client = client;
+    return 0;
+}
+
+void kafka_client_destroy(rd_kafka_t **client)
+{
+    if (*client)
+        rd_kafka_destroy_flags(*client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    *client = NULL;
+}
