@@ -9,6 +9,7 @@
 #define TARN_RUNTIME_CONFIG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "schema/base/err.h"
