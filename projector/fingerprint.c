@@ -11,8 +11,25 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "schema/base/hash.h"
+
+/* Stand in for a key or value that isn't there, so that null and empty differ. */
+static const uint64_t no_key = 0x9e3779b97f4a7c15u;
+static const uint64_t no_value = 0xc2b2ae3d27d4eb4fu;
+
 static const char what_to_do[] = "what the store holds of it can't be trusted to be in Kafka, so start with a fresh "
                                  "--store to build it anew from the log as it is now";
+
+uint64_t fingerprint_hash(const struct record *record)
+{
+    uint64_t hash = hash128_pair(record->key, record->value).low;
+
+    if (!record->has_key)
+        hash ^= no_key;
+    if (record->is_null)
+        hash ^= no_value;
+    return hash;
+}
 
 struct anchor fingerprint_newest(const struct partition *partition)
 {

@@ -8,11 +8,14 @@
 
 #include "projector/positions.h"
 
+/* What stands in position.last_hash: key and value, each told from an empty one when it isn't there. */
+uint64_t fingerprint_hash(const struct record *record);
+
 /* A record that was handled, by which its log is known again. */
 struct anchor {
     int64_t offset; /* -1: none was handled yet */
     int64_t time_ms;
-    uint64_t hash; /* positions_fingerprint() */
+    uint64_t hash;
 };
 #define ANCHOR_NONE ((struct anchor){-1, 0, 0})
 

@@ -211,6 +211,22 @@ int kafka_client_new(const struct kafka_settings *settings, enum kafka_role role
     return 0;
 }
 
+struct record kafka_record(const rd_kafka_message_t *message)
+{
+    rd_kafka_timestamp_type_t time_type;
+    int64_t time_ms = rd_kafka_message_timestamp(message, &time_type);
+
+    return (struct record){
+        .partition = message->partition,
+        .offset = message->offset,
+        .has_key = message->key != NULL,
+        .is_null = message->payload == NULL,
+        .time_ms = time_type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? 0 : time_ms,
+        .key = span_of(message->key, message->key ? message->key_len : 0),
+        .value = span_of(message->payload, message->payload ? message->len : 0),
+    };
+}
+
 void kafka_client_destroy(rd_kafka_t **client)
 {
     if (*client)

@@ -7,6 +7,7 @@
 #include <librdkafka/rdkafka.h>
 
 #include "ops/runtime/config.h"
+#include "projector/record_source.h"
 #include "schema/base/err.h"
 
 struct kafka_settings {
@@ -34,6 +35,9 @@ struct kafka_callbacks {
 };
 MUST_CHECK int kafka_client_new(const struct kafka_settings *settings, enum kafka_role role,
                                 const struct kafka_callbacks *callbacks, rd_kafka_t **ret_client, struct err *err);
+
+/* What a message holds, apart from its topic's number. The spans live as long as the message. */
+struct record kafka_record(const rd_kafka_message_t *message);
 
 /* Without leaving a group or waiting for brokers: nothing is owed to them. */
 void kafka_client_destroy(rd_kafka_t **client);

@@ -269,19 +269,9 @@ static bool convert(struct kafka_source *source, rd_kafka_message_t *message, st
     partition->next_offset = message->offset + 1;
     partition->is_at_end = false;
 
-    rd_kafka_timestamp_type_t time_type;
-    int64_t time_ms = rd_kafka_message_timestamp(message, &time_type);
-    *record = (struct record){
-        .topic = topic,
-        .partition = message->partition,
-        .offset = message->offset,
-        .has_key = message->key != NULL,
-        .is_null = message->payload == NULL,
-        .time_ms = time_type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? 0 : time_ms,
-        .key = span_of(message->key, message->key ? message->key_len : 0),
-        .value = span_of(message->payload, message->payload ? message->len : 0),
-        .opaque = message,
-    };
+    *record = kafka_record(message);
+    record->topic = topic;
+    record->opaque = message;
     return true;
 }
 
