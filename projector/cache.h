@@ -30,11 +30,11 @@ enum cache_row_state { ROW_CLEAN, ROW_DIRTY, ROW_FROZEN };
 struct cache_row {
     uint64_t hash;
     struct cache_value *value; /* NULL: absent */
-    struct cache_row *previous; /* clean: in the LRU; dirty: in its range's list */
+    struct cache_row *previous; /* in the LRU, when it is clean */
     struct cache_row *next;
     uint8_t table;
     uint8_t state;
-    bool has_owner_link; /* a struct cache_owner_link stands before the row */
+    bool has_owner_link; /* allocated with a struct owner_link before it (cache.c) */
     uint16_t key_len;
     uint8_t key[];
 };
@@ -61,9 +61,6 @@ void cache_free(struct cache **cache);
 /* NULL: not here. A hit makes the row the most recently used. The row stays where it is until something is added. */
 struct cache_row *cache_find(struct cache *cache, enum store_table table, struct span key);
 
-/* Has the CPU fetch the row's slot. */
-void cache_prefetch(const struct cache *cache, enum store_table table, struct span key);
-
 /* A row that isn't here yet, as the store has it: clean. is_absent: the store has none. */
 struct cache_row *cache_add_clean(struct cache *cache, enum store_table table, struct span key, bool is_absent,
                                   struct span value);
@@ -71,9 +68,6 @@ struct cache_row *cache_add_clean(struct cache *cache, enum store_table table, s
 /* Sets a value, or makes the row absent: dirty. The row is added when it isn't here. */
 void cache_put(struct cache *cache, enum store_table table, struct span key, struct span value);
 void cache_put_absent(struct cache *cache, enum store_table table, struct span key);
-
-/* Room for a value of `len` bytes that the caller fills at once, before any other call. */
-uint8_t *cache_put_reserve(struct cache *cache, struct cache_row *row, size_t len);
 
 /* Calls visit for each row of the view and owner whose key begins with prefix (owner hash and view number included),
  * present or not. The view must be one of by_owner. visit may change the row's value, nothing else. */

@@ -35,9 +35,9 @@ struct flush_figures {
     size_t dirty_bytes;
     size_t budget_bytes;
     bool is_full;             /* the cache refuses records until something is committed */
-    bool has_moved;           /* positions or partition rows differ from the store's */
-    bool has_news;            /* something that can't wait for FLUSH_REFRESH_US: dirty rows, or a position that moved */
-    int64_t oldest_dirty_us;  /* since when something is dirty */
+    bool has_news;            /* dirty rows, or positions that moved */
+    bool has_changed;         /* ends of logs and states of partitions: told every FLUSH_REFRESH_US */
+    int64_t oldest_dirty_us;  /* since when the oldest news waits */
 };
 
 enum flush_choice { FLUSH_NOTHING, FLUSH_ALL, FLUSH_OLDEST_RANGE };

@@ -11,13 +11,17 @@
 
 /* What a commit brings beside rows. */
 struct job_position {
-    struct partition *partition; /* not touched by the flusher */
+    struct partition *partition; /* the main thread's; not looked at by the flusher */
+    uint16_t topic;
+    int32_t number;
     unsigned range;
     struct position position;
 };
 
 struct job_partition {
-    struct partition *partition; /* not touched by the flusher */
+    struct partition *partition; /* as above */
+    uint16_t topic;
+    int32_t number;
     struct partition_row row;
 };
 

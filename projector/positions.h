@@ -21,9 +21,7 @@ struct partition {
     bool has_stored;                     /* it has rows in the store */
     size_t parked;                       /* parked events, waiting ones included */
 
-    struct span last_key;                /* of the record at cursor.last_offset, while its batch lives: */
-    struct span last_value;              /*   hashed by positions_end_batch() */
-    bool is_unhashed;
+    const struct record *last_record;    /* at cursor.last_offset while its batch lives: hashed by positions_end_batch() */
     int64_t caught_up_at_ms[RANGE_COUNT]; /* newer than stored[].caught_up_at_ms when the store should learn of it */
 };
 
@@ -35,7 +33,9 @@ struct positions {
     size_t *by_topic_count;
     size_t topic_count;
     uint64_t states_version;       /* grows whenever a state changes or a partition is added */
-    bool is_any_unhashed;
+    bool has_unhashed;             /* some last_record is set */
+    bool has_moved;                /* a cursor isn't where the store's positions are */
+    bool has_changed;              /* a partition's row isn't as the store has it */
 };
 
 void positions_init(struct positions *positions, size_t topic_count);
@@ -61,10 +61,11 @@ void positions_set_state(struct positions *positions, struct partition *partitio
 void positions_set_row(struct positions *positions, struct partition *partition, const struct partition_row *row);
 
 /* Kafka said at seen_at_ms (wall clock) that the log ends at end_offset. An end behind the cursor is an old answer. */
-void positions_end_seen(struct partition *partition, int64_t end_offset, int64_t seen_at_ms);
+void positions_end_seen(struct positions *positions, struct partition *partition, int64_t end_offset,
+                        int64_t seen_at_ms);
 
 /* Sets every range and the cursor to an offset, forgetting fingerprints: only for a decision of a person or a start. */
-void positions_reset(struct partition *partition, int64_t next_offset);
+void positions_reset(struct positions *positions, struct partition *partition, int64_t next_offset);
 
 /* Records between cursor and log end over the partitions that are followed; -1 while an end isn't known. */
 int64_t positions_lag(const struct positions *positions);
@@ -77,31 +78,41 @@ static inline bool positions_is_replayed(const struct partition *partition, unsi
     return offset < partition->stored[range].next_offset;
 }
 
-/* The record at offset is handled. Its spans are kept until positions_end_batch(). */
+/* The record is handled. It must live until positions_end_batch(). */
 static inline void positions_advance(struct positions *positions, struct partition *partition,
                                      const struct record *record)
 {
     partition->cursor.next_offset = record->offset + 1;
     partition->cursor.last_offset = record->offset;
     partition->cursor.last_time_ms = record->time_ms;
-    partition->last_key = record->key;
-    partition->last_value = record->value;
-    partition->is_unhashed = true;
-    positions->is_any_unhashed = true;
+    partition->last_record = record;
+    positions->has_unhashed = true;
+    positions->has_moved = true;
 }
 
 /* All records before next_offset are handled, and there were none behind the last one. */
-void positions_advance_to(struct partition *partition, int64_t next_offset);
+void positions_advance_to(struct positions *positions, struct partition *partition, int64_t next_offset);
 
 /* Hashes the last record of each partition; call before the batch's records are given back. */
 void positions_end_batch(struct positions *positions);
 
-uint64_t positions_fingerprint(struct span key, struct span value);
-
-/* The position that a range has once everything before the cursor is committed. */
+/* The position that a range has once everything before the cursor is committed: the cursor's, or what is stored when
+ * that lies ahead of it (a replay). */
 struct position positions_of_range(const struct partition *partition, unsigned range);
 
-/* The range among `ranges` (a bit each) that is furthest behind. */
+/* Whether a job for all ranges that are in `ranges` (a bit each) has to write that range's position. A row that tells
+ * readers of an end ahead of a range's position takes along when that range was last caught up, or they would think it
+ * had been behind for as long as nothing was written. */
+bool positions_must_write(const struct partition *partition, unsigned range, uint32_t ranges,
+                          struct position *ret_position);
+
+/* The job that wrote them is committed. */
+void positions_stored(struct partition *partition, unsigned range, const struct position *position);
+void positions_row_stored(struct partition *partition, const struct partition_row *row);
+/* Sets has_moved and has_changed anew. */
+void positions_look(struct positions *positions);
+
+/* The range that is furthest behind. */
 unsigned positions_oldest_range(const struct positions *positions);
 
 #endif
