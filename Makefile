@@ -1,4 +1,5 @@
-# Tarn. `make help` says what each target does. One Makefile, no recursion; each flavour builds in build/<flavour>/.
+# Tarn. `make help` says what each target does. One Makefile for the whole tree; each flavour (release, asan, tsan, fuzz,
+# coverage) builds in build/<flavour>/.
 
 FLAVOUR ?= release
 BUILD := build/$(FLAVOUR)
@@ -8,9 +9,9 @@ CC_release := gcc
 CC_asan := gcc
 CC_tsan := gcc
 CC_fuzz := clang
+CC_coverage := gcc
 CC := $(CC_$(FLAVOUR))
 
-PKGS := liblmdb libprotobuf-c rdkafka jansson libxxhash
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wformat=2 -Wvla -Wcast-qual -Wstrict-prototypes \
 	-Wmissing-prototypes -Wswitch-enum -Wnull-dereference
 HARDEN := -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection
@@ -18,10 +19,12 @@ CFLAGS_release := -O2 -g $(HARDEN)
 CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 CFLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+CFLAGS_coverage := -O0 -g --coverage
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now
 LDFLAGS_asan := -fsanitize=address,undefined
 LDFLAGS_tsan := -fsanitize=thread
 LDFLAGS_fuzz := -fsanitize=fuzzer,address,undefined
+LDFLAGS_coverage := --coverage
 WERROR ?= -Werror
 CPPFLAGS := -I. -isystem $(GEN) -D_GNU_SOURCE -MMD -MP
 CFLAGS := -std=c11 $(WARNINGS) $(WERROR) -fPIE $(CFLAGS_$(FLAVOUR))
@@ -46,6 +49,20 @@ FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.c,build/fuzz/fuzz/%,$(wildcard tests/fu
 .DEFAULT_GOAL := build
 .SECONDARY:
 .DELETE_ON_ERROR:
+
+# Say which packages are missing before the compiler trips over them; the goals that install them themselves, or don't
+# compile, needn't ask.
+ifneq ($(filter-out help clean run test arrows format,$(or $(MAKECMDGOALS),build)),)
+MISSING := $(shell ops/dev/install.sh missing build)
+ifneq ($(MISSING),)
+define MISSING_TEXT
+these packages are missing: $(MISSING)
+Install them with: $(if $(filter-out 0,$(shell id -u)),sudo )apt-get install -y --no-install-recommends $(MISSING)
+(ops/dev/install.sh build does so, too)
+endef
+$(error $(MISSING_TEXT))
+endif
+endif
 
 build: build/tarn-projector build/tarn-query build/examples.binpb ## builds the two programs and the examples' descriptor set
 
@@ -113,11 +130,74 @@ unit-tests: $(UNIT_TESTS) $(TEST_SETS) ## builds the unit tests
 
 model-programs: $(MODEL_PROGRAMS) $(TEST_SETS) ## builds the programs that tests/model drives
 
+dev-programs: $(DEV_PROGRAMS) ## builds the programs of ops/dev
+
+# --- for people ---
+
+JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
+run: ## installs what it needs, builds, and shows Tarn at work; KAFKA=real takes Apache Kafka
+	@ops/dev/install.sh build run $(if $(filter real,$(KAFKA)),kafka)
+	@$(MAKE) --no-print-directory $(JOBS) build dev-programs
+	@exec ops/dev/run.sh $(if $(filter real,$(KAFKA)),--real-kafka)
+
+check: unit-tests ## runs the unit tests: under a minute
+	@tests/unit/run.sh $(UNIT_TESTS)
+
+test: ## installs what it needs, builds, and runs everything, against a real Kafka too
+	@ops/dev/install.sh build test
+	@$(MAKE) --no-print-directory $(JOBS) test-installed
+
+test-installed: build unit-tests model-programs dev-programs arrows
+	@TARN_FLAVOUR=$(FLAVOUR) tests/all.sh $(UNIT_TESTS)
+
+asan: ## the unit tests under AddressSanitizer and UBSan
+	@$(MAKE) --no-print-directory $(JOBS) FLAVOUR=asan check
+tsan: ## the unit tests under ThreadSanitizer
+	@$(MAKE) --no-print-directory $(JOBS) FLAVOUR=tsan check
+sanitized: ## everything with programs under AddressSanitizer and UBSan, against a real Kafka too
+	@ops/dev/install.sh build test
+	@$(MAKE) --no-print-directory $(JOBS) FLAVOUR=asan test-installed
+
+FUZZ_SECONDS ?= 60
+fuzz: ## runs each fuzz target for FUZZ_SECONDS (60)
+	@$(MAKE) --no-print-directory $(JOBS) FLAVOUR=fuzz fuzz-programs
+	@for program in $(FUZZ_PROGRAMS); do \
+	    seeds=tests/fuzz/corpus/$${program##*/fuzz_}; found=build/fuzz/found/$${program##*/}; \
+	    mkdir -p $$found; [ -d $$seeds ] || seeds=; \
+	    echo "--- $$program"; $$program -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$$found/ $$found $$seeds || exit 1; \
+	done
+fuzz-programs: $(FUZZ_PROGRAMS)
+
+soak: build ## runs the long tests: nothing leaks, nothing grows
+	@ops/dev/install.sh build test
+	@TARN_FLAVOUR=$(FLAVOUR) build/venv/bin/python -m pytest tests/system -m soak
+
+OUR_C := $(SCHEMA_SRC) $(RUNTIME_SRC) $(wildcard projector/*.c query/*.c ops/dev/*.c tests/unit/*.c tests/model/*.c \
+	tests/fuzz/*.c)
+OUR_H := $(wildcard schema/*/*.h ops/runtime/*.h projector/*.h query/*.h tests/unit/*.h)
+
+arrows: ## fails on an #include that the architecture forbids, and shows the largest modules
+	@ops/dev/arrows.sh
+
+tidy: $(GEN_SRC) ## clang-tidy over everything
+	@printf '%s\n' $(OUR_C) | xargs -P $(shell nproc) -n 4 -I{} clang-tidy --quiet {} -- -std=c11 -I. -isystem $(GEN) \
+	    -D_GNU_SOURCE
+
+format: ## clang-format, in place
+	@clang-format -i $(OUR_C) $(OUR_H)
+
+coverage: ## runs the unit tests and shows which lines they reach
+	@$(MAKE) --no-print-directory $(JOBS) FLAVOUR=coverage check
+	@gcovr --root . --object-directory build/coverage --exclude 'build/.*' --exclude 'tests/.*' --sort-uncovered \
+	    --html-details build/coverage/index.html --print-summary
+
 help: ## prints this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
-clean: ## removes build/
-	rm -rf build
+clean: ## removes what was compiled; Kafka and the Python packages stay
+	rm -rf $(filter-out build/venv build/kafka-%,$(wildcard build/*))
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
-.PHONY: build help clean unit-tests model-programs
+.PHONY: build help clean unit-tests model-programs dev-programs fuzz-programs run check test test-installed asan tsan sanitized \
+	fuzz soak arrows tidy format coverage

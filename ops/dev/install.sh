@@ -1,0 +1,123 @@
+#!/bin/sh
+# Installs what building, running or testing Tarn needs, and does nothing when it is there. Debian 12 or later.
+#
+#     ops/dev/install.sh build            the compiler and the libraries
+#     ops/dev/install.sh build run        ... and what `make run` calls
+#     ops/dev/install.sh build unit       ... and what unit tests link
+#     ops/dev/install.sh build test       ... and Python packages, Java, Apache Kafka: all that `make test` needs
+#     ops/dev/install.sh build kafka      ... Java and Apache Kafka alone: `make run KAFKA=real`
+#     ops/dev/install.sh develop          clang-format, clang-tidy, valgrind, coverage
+#     ops/dev/install.sh missing build    installs nothing: prints the packages that aren't there
+#
+# Packages of Debian's need root or sudo; everything else goes into build/. Each part notes what it was installed from,
+# so that a second call is quick, quiet, and needs no network.
+set -eu
+cd "$(dirname "$0")/../.."
+
+build_packages="gcc libc6-dev make pkg-config protobuf-compiler libprotobuf-dev protobuf-c-compiler libprotobuf-c-dev
+    librdkafka-dev liblmdb-dev libjansson-dev libinih-dev libxxhash-dev zlib1g-dev"
+run_packages="curl"
+kafka_packages="openjdk-17-jre-headless maven ca-certificates"
+unit_packages="libcmocka-dev"
+test_packages="$unit_packages python3 python3-venv curl $kafka_packages"
+develop_packages="clang clang-format clang-tidy libclang-rt-14-dev valgrind gcovr"
+kafka_versions="3.9.1 4.1.1"
+
+say() { echo "install: $*" >&2; }
+
+packages_of() {
+    for purpose in "$@"; do
+        case $purpose in
+        build) echo $build_packages ;;
+        unit) echo $unit_packages ;;
+        run) echo $run_packages ;;
+        kafka) echo $kafka_packages ;;
+        test) echo $test_packages ;;
+        develop) echo $develop_packages ;;
+        *) say "\"$purpose\" is none of build, unit, run, kafka, test, develop"; exit 2 ;;
+        esac
+    done
+}
+
+# One call of dpkg-query: this runs before each `make`.
+missing_of() {
+    wanted=$(packages_of "$@") || exit
+    command -v dpkg-query >/dev/null 2>&1 || return 0 # not Debian: the compiler will say what it misses
+    there=" $(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' $wanted 2>/dev/null | awk '$1 == "ii" { print $2 }' |
+        tr '\n' ' ')"
+    for package in $wanted; do
+        case $there in *" $package "*) ;; *) echo "$package" ;; esac
+    done | sort -u | tr '\n' ' ' | sed 's/ $//'
+}
+
+install_packages() {
+    missing=$(missing_of "$@")
+    [ -n "$missing" ] || return 0
+    as_root=
+    if [ "$(id -u)" -ne 0 ]; then
+        as_root=sudo
+        if ! command -v sudo >/dev/null 2>&1; then
+            say "these packages are missing, and there is no sudo to install them with. As root:"
+            say "    apt-get update && apt-get install -y --no-install-recommends $missing"
+            exit 1
+        fi
+    fi
+    say "Debian packages: $missing"
+    export DEBIAN_FRONTEND=noninteractive
+    log=$(mktemp)
+    if ! { $as_root apt-get update && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y \
+        --no-install-recommends $missing; } >"$log" 2>&1 </dev/null; then
+        cat "$log" >&2
+        rm -f "$log"
+        say "apt-get failed; it was to install: $missing"
+        exit 1
+    fi
+    rm -f "$log"
+}
+
+# is_current FOLDER SOURCE: FOLDER was installed from this very SOURCE.
+is_current() { [ -f "$1/.installed-from" ] && cmp -s "$1/.installed-from" "$2"; }
+
+install_python() {
+    is_current build/venv ops/dev/requirements.txt && return 0
+    say "Python packages into build/venv"
+    python=/usr/bin/python3
+    [ -x $python ] || python=python3
+    rm -rf build/venv
+    $python -m venv build/venv
+    build/venv/bin/pip install --quiet --disable-pip-version-check -r ops/dev/requirements.txt
+    cp ops/dev/requirements.txt build/venv/.installed-from
+}
+
+install_kafka() {
+    for version in $kafka_versions; do
+        folder=build/kafka-$version
+        is_current "$folder" ops/dev/pom.xml && continue
+        say "Apache Kafka $version into $folder"
+        rm -rf "$folder"
+        mkdir -p "$folder"
+        log=$folder/maven.log
+        if ! mvn --batch-mode --quiet -f ops/dev/pom.xml -Dkafka.version="$version" -Dlibs="$PWD/$folder/libs" \
+            prepare-package >"$log" 2>&1 </dev/null; then
+            cat "$log" >&2
+            say "maven could not fetch Apache Kafka $version"
+            exit 1
+        fi
+        cp ops/dev/pom.xml "$folder/.installed-from"
+    done
+}
+
+if [ "${1-}" = missing ]; then
+    shift
+    missing_of "$@"
+    exit
+fi
+[ $# -gt 0 ] || set -- build
+install_packages "$@"
+mkdir -p build
+for purpose in "$@"; do
+    case $purpose in
+    kafka) install_kafka ;;
+    test) install_python && install_kafka ;;
+    esac
+done
