@@ -1,0 +1,98 @@
+/* schema/message/wire.h - the pieces of protobuf's wire format, read one by one.
+ *
+ * Each reader moves *at on and returns false, with *at anywhere up to `end`, for what protobuf's own parsers refuse. */
+#ifndef TARN_MESSAGE_WIRE_H
+#define TARN_MESSAGE_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "schema/message/type.h"
+
+enum wire_type { WIRE_VARINT = 0, WIRE_64BIT = 1, WIRE_LENGTH = 2, WIRE_GROUP_START = 3, WIRE_GROUP_END = 4,
+                 WIRE_32BIT = 5 };
+
+enum { WIRE_VARINT_BYTES_MAX = 10 };
+
+/* The wire type of one value of that kind; a packed list is WIRE_LENGTH. */
+enum wire_type wire_type_of(enum field_kind kind);
+
+/* Passes over the value of an unknown field, groups inside up to `depth_left` levels included. */
+bool wire_skip(const uint8_t **at, const uint8_t *end, uint32_t number, enum wire_type wire, unsigned depth_left);
+
+bool wire_read_long_varint(const uint8_t **at, const uint8_t *end, uint64_t *ret_value);
+
+/* At most 10 bytes; bits beyond the 64th are dropped, as everywhere. */
+static inline bool wire_read_varint(const uint8_t **at, const uint8_t *end, uint64_t *ret_value)
+{
+    if (*at < end && **at < 0x80) {
+        *ret_value = *(*at)++;
+        return true;
+    }
+    return wire_read_long_varint(at, end, ret_value);
+}
+
+static inline bool wire_read_tag(const uint8_t **at, const uint8_t *end, uint32_t *ret_number, enum wire_type *ret_wire)
+{
+    uint64_t tag;
+
+    if (!wire_read_varint(at, end, &tag) || tag > UINT32_MAX || tag < 8 || (tag & 7) > WIRE_32BIT)
+        return false;
+    *ret_number = (uint32_t)(tag >> 3);
+    *ret_wire = (enum wire_type)(tag & 7);
+    return true;
+}
+
+/* A length and as many bytes. */
+static inline bool wire_read_span(const uint8_t **at, const uint8_t *end, struct span *ret_span)
+{
+    uint64_t length;
+
+    if (!wire_read_varint(at, end, &length) || length > (size_t)(end - *at))
+        return false;
+    *ret_span = span_of(*at, (size_t)length);
+    *at += length;
+    return true;
+}
+
+static inline bool wire_read_fixed32(const uint8_t **at, const uint8_t *end, uint32_t *ret_value)
+{
+    if (end - *at < 4)
+        return false;
+    *ret_value = (uint32_t)(*at)[0] | (uint32_t)(*at)[1] << 8 | (uint32_t)(*at)[2] << 16 | (uint32_t)(*at)[3] << 24;
+    *at += 4;
+    return true;
+}
+
+static inline bool wire_read_fixed64(const uint8_t **at, const uint8_t *end, uint64_t *ret_value)
+{
+    uint32_t low;
+    uint32_t high;
+
+    if (end - *at < 8 || !wire_read_fixed32(at, end, &low) || !wire_read_fixed32(at, end, &high))
+        return false;
+    *ret_value = (uint64_t)high << 32 | low;
+    return true;
+}
+
+static inline int64_t wire_unzigzag(uint64_t value)
+{
+    return (int64_t)((value >> 1) ^ (0 - (value & 1)));
+}
+
+static inline uint64_t wire_zigzag(int64_t value)
+{
+    return ((uint64_t)value << 1) ^ (value < 0 ? UINT64_MAX : 0);
+}
+
+/* Bytes of a varint, 1 to 10. */
+static inline size_t wire_varint_size(uint64_t value)
+{
+    unsigned bits = 63 - (unsigned)__builtin_clzll(value | 1);
+
+    return (bits * 9 + 73) / 64;
+}
+
+#endif
