@@ -1,0 +1,253 @@
+/* A handler has two halves: the way to its target (`into`, with brackets that pick elements of lists) and what is done
+ * there. All brackets are evaluated before the way is walked, so that an event without a bracket value is refused
+ * whatever the view holds. Two effects don't walk to one target: REMOVE goes to every match and makes nothing on its
+ * way, DELETE is about the view itself. */
+#include "projector/projection_effect.h"
+
+#include <assert.h>
+
+#include "projector/projection_convert.h"
+
+/* The values that pick an element, one for each bracket of a step. */
+struct picked_step {
+    const struct path_step *step;
+    struct value *values;
+};
+
+typedef int effect_fn(const struct handler *handler, const struct source_scope *scope, ProtobufCMessage *target,
+                      size_t depth);
+
+static effect_fn effect_merge;
+static effect_fn effect_replace;
+static effect_fn effect_add;
+
+struct effect_row {
+    bool makes_view;
+    effect_fn *at_target; /* NULL: doesn't walk to one target */
+};
+
+static const struct effect_row effect_rows[] = {
+    [EFFECT_MERGE] = {true, effect_merge},
+    [EFFECT_REPLACE] = {true, effect_replace},
+    [EFFECT_UPSERT] = {true, effect_merge},
+    [EFFECT_REMOVE] = {false, NULL},
+    [EFFECT_APPEND] = {true, effect_merge},
+    [EFFECT_ADD] = {true, effect_add},
+    [EFFECT_DELETE] = {false, NULL},
+    [EFFECT_ERASE] = {false, NULL},
+};
+
+static int pick_steps(const struct handler *handler, const struct source_scope *scope, struct picked_step **ret_steps);
+static ProtobufCMessage *walk(const struct handler *handler, const struct picked_step *steps, ProtobufCMessage *view,
+                              struct arena *arena);
+static void remove_matches(const struct picked_step *steps, size_t count, ProtobufCMessage *message);
+static void delete_part(const struct handler *handler, ProtobufCMessage *view);
+
+int effect_apply(const struct handler *handler, const struct source_scope *scope, ProtobufCMessage *view)
+{
+    struct picked_step *steps = NULL;
+
+    if (handler->effect == EFFECT_DELETE) {
+        delete_part(handler, view);
+        return 0;
+    }
+    int rc = pick_steps(handler, scope, &steps);
+    if (rc < 0)
+        return rc;
+    if (handler->effect == EFFECT_REMOVE) {
+        remove_matches(steps, handler->into_count, view);
+        return 0;
+    }
+    assert(effect_rows[handler->effect].at_target != NULL);
+    ProtobufCMessage *target = walk(handler, steps, view, scope->arena);
+    return effect_rows[handler->effect].at_target(handler, scope, target, handler->into_count + 1);
+}
+
+bool effect_makes_view(enum effect effect)
+{
+    return effect_rows[effect].makes_view;
+}
+
+/* --- the way --------------------------------------------------------------------------------------------------- */
+
+static int pick_steps(const struct handler *handler, const struct source_scope *scope, struct picked_step **ret_steps)
+{
+    struct picked_step *steps = NULL;
+
+    if (handler->into_count > 0)
+        steps = arena_alloc(scope->arena, handler->into_count * sizeof(*steps));
+    for (size_t i = 0; i < handler->into_count; i++) {
+        const struct path_step *step = &handler->into[i];
+        steps[i] = (struct picked_step){step, NULL};
+        if (step->bracket_count > 0)
+            steps[i].values = arena_alloc(scope->arena, step->bracket_count * sizeof(struct value));
+        for (size_t n = 0; n < step->bracket_count; n++) {
+            const struct field_type *bracket = step->brackets[n].target;
+            struct sourced sourced;
+            int rc = source_read(&step->brackets[n].source, scope, &sourced);
+            if (rc == 0)
+                rc = convert_sourced(&sourced, bracket, scope, i + 2, &steps[i].values[n]);
+            if (rc < 0)
+                return err_prefix(scope->fault->err, "%s[%s]", step->field->name, bracket->name);
+            if (steps[i].values[n].kind == VALUE_ABSENT)
+                return projection_fault_set(scope->fault, PARK_BAD_VALUE, "%s[%s]: the event gives no value",
+                                            step->field->name, bracket->name);
+        }
+    }
+    *ret_steps = steps;
+    return 0;
+}
+
+static bool is_match(const struct picked_step *picked, const ProtobufCMessage *element)
+{
+    for (size_t i = 0; i < picked->step->bracket_count; i++)
+        if (value_compare(message_get(element, picked->step->brackets[i].target), picked->values[i]) != 0)
+            return false;
+    return true;
+}
+
+static ProtobufCMessage *append_element(ProtobufCMessage *message, const struct field_type *list, struct arena *arena)
+{
+    ProtobufCMessage *element = message_new(list->message, arena);
+
+    message_set_item(list, message_list_append(message, list, arena),
+                     (struct value){.kind = VALUE_MESSAGE, .message = element});
+    return element;
+}
+
+/* The first element that the brackets pick, added when there is none. Without brackets: a new one. */
+static ProtobufCMessage *find_or_append(const struct picked_step *picked, ProtobufCMessage *message,
+                                        struct arena *arena)
+{
+    const struct field_type *list = picked->step->field;
+
+    if (picked->step->bracket_count > 0) {
+        ProtobufCMessage **items = (ProtobufCMessage **)*message_list_items(message, list);
+        size_t count = *message_list_count(message, list);
+        for (size_t i = 0; i < count; i++)
+            if (is_match(picked, items[i]))
+                return items[i];
+    }
+    ProtobufCMessage *element = append_element(message, list, arena);
+    for (size_t i = 0; i < picked->step->bracket_count; i++)
+        message_set(element, picked->step->brackets[i].target, picked->values[i]);
+    return element;
+}
+
+static ProtobufCMessage *walk(const struct handler *handler, const struct picked_step *steps, ProtobufCMessage *view,
+                              struct arena *arena)
+{
+    ProtobufCMessage *at = view;
+
+    for (size_t i = 0; i < handler->into_count; i++) {
+        if (steps[i].step->field->presence == PRESENCE_REPEATED)
+            at = find_or_append(&steps[i], at, arena);
+        else
+            at = message_make_message(at, steps[i].step->field, arena);
+    }
+    return at;
+}
+
+/* --- what is done there ---------------------------------------------------------------------------------------- */
+
+static int effect_merge(const struct handler *handler, const struct source_scope *scope, ProtobufCMessage *target,
+                        size_t depth)
+{
+    for (size_t i = 0; i < handler->assignment_count; i++) {
+        const struct assignment *assignment = &handler->assignments[i];
+        struct sourced sourced;
+        int rc = source_read(&assignment->source, scope, &sourced);
+        if (rc < 0)
+            return err_prefix(scope->fault->err, "%s", assignment->target->name);
+        rc = convert_into(&sourced, target, assignment->target, scope, depth);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* Nothing is read from the view, so clearing first and merging then is the same as clearing what wasn't given. */
+static int effect_replace(const struct handler *handler, const struct source_scope *scope, ProtobufCMessage *target,
+                          size_t depth)
+{
+    for (size_t i = 0; i < handler->replaced_count; i++)
+        message_clear(target, handler->replaced[i]);
+    return effect_merge(handler, scope, target, depth);
+}
+
+static int effect_add(const struct handler *handler, const struct source_scope *scope, ProtobufCMessage *target,
+                      size_t depth)
+{
+    (void)depth;
+    for (size_t i = 0; i < handler->assignment_count; i++) {
+        const struct assignment *assignment = &handler->assignments[i];
+        const struct field_type *field = assignment->target;
+        struct sourced sourced;
+        int rc = source_read(&assignment->source, scope, &sourced);
+        if (rc < 0)
+            return err_prefix(scope->fault->err, "%s", field->name);
+        if (sourced.kind == SOURCED_NOTHING)
+            continue;
+
+        bool is_number = sourced.kind == SOURCED_NUMBER ||
+                         (sourced.kind == SOURCED_VALUE && number_of_value(sourced.value, &sourced.number));
+        if (!is_number)
+            return projection_fault_set(scope->fault, PARK_BAD_VALUE, "%s: what is added isn't a number", field->name);
+
+        /* Whole fields grow by whole numbers, in 128 bits: an unsigned field may shrink, and only the sum must fit. */
+        struct number grown = {false, 0, 0};
+        struct value value;
+        (void)number_of_value(message_get(target, field), &grown); /* not set: 0 */
+        if ((number_kind_is_whole(field->kind) && !number_make_whole(&sourced.number)) ||
+            !number_add(grown, sourced.number, &grown) || !number_fit(grown, field->kind, &value))
+            return projection_fault_set(scope->fault, PARK_OVERFLOW, "%s: the sum doesn't fit", field->name);
+        message_set(target, field, value);
+    }
+    return 0;
+}
+
+/* --- REMOVE and DELETE ----------------------------------------------------------------------------------------- */
+
+static void remove_elements(const struct picked_step *picked, ProtobufCMessage *message)
+{
+    ProtobufCMessage **items = (ProtobufCMessage **)*message_list_items(message, picked->step->field);
+    size_t *count = message_list_count(message, picked->step->field);
+    size_t kept = 0;
+
+    for (size_t i = 0; i < *count; i++)
+        if (!is_match(picked, items[i]))
+            items[kept++] = items[i];
+    *count = kept;
+}
+
+/* Recursion is as deep as `into` is long. */
+static void remove_matches(const struct picked_step *steps, size_t count, ProtobufCMessage *message)
+{
+    const struct field_type *field = steps->step->field;
+
+    if (field->presence != PRESENCE_REPEATED) {
+        ProtobufCMessage *inner = message_get_message(message, field);
+        if (inner != NULL && count > 1)
+            remove_matches(steps + 1, count - 1, inner);
+        else if (inner != NULL)
+            message_clear(message, field); /* a path that ends in a message */
+        return;
+    }
+    if (count == 1) {
+        remove_elements(steps, message);
+        return;
+    }
+    ProtobufCMessage **items = (ProtobufCMessage **)*message_list_items(message, field);
+    for (size_t i = 0; i < *message_list_count(message, field); i++)
+        if (is_match(steps, items[i]))
+            remove_matches(steps + 1, count - 1, items[i]);
+}
+
+static void delete_part(const struct handler *handler, ProtobufCMessage *view)
+{
+    const struct view *plan = handler->view;
+
+    for (size_t i = 0; i < plan->type->field_count; i++)
+        if (plan->field_streams[i] == handler->stream)
+            message_clear(view, &plan->type->fields[i]);
+}

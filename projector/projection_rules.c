@@ -1,0 +1,157 @@
+/* Recursion follows the plan's children, so that only messages with a rule somewhere inside are visited; it is as deep
+ * as the view is nested. Lists come before derived fields, because `first` and float sums go in list order. What a rule
+ * computes depends on nothing but its message, which is why running all of them after every handler is right and why
+ * nothing has to be remembered between events. */
+#include "projector/projection_rules.h"
+
+#include "projector/projection_convert.h"
+#include "projector/projection_sort.h"
+
+static int apply_to_child(const struct message_rules *rules, const struct field_type *field, ProtobufCMessage *message,
+                          const struct source_scope *scope);
+static int derive(const struct derived_field *derived, ProtobufCMessage *message, const struct source_scope *scope);
+
+int rules_apply(const struct message_rules *rules, ProtobufCMessage *message, const struct source_scope *scope)
+{
+    for (size_t i = 0; i < rules->child_count; i++) {
+        int rc = apply_to_child(rules->child_rules[i], rules->children[i], message, scope);
+        if (rc < 0)
+            return rc;
+    }
+    for (size_t i = 0; i < rules->list_count; i++) {
+        const struct list_rule *rule = &rules->lists[i];
+        size_t *count = message_list_count(message, rule->list);
+        if (rule->order_by != NULL)
+            list_sort(rule, (ProtobufCMessage **)*message_list_items(message, rule->list), *count, scope->arena);
+        if (rule->keep > 0 && *count > rule->keep)
+            *count = rule->keep;
+    }
+    for (size_t i = 0; i < rules->derived_count; i++) {
+        int rc = derive(&rules->derived[i], message, scope);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int apply_to_child(const struct message_rules *rules, const struct field_type *field, ProtobufCMessage *message,
+                          const struct source_scope *scope)
+{
+    if (field->presence != PRESENCE_REPEATED) {
+        ProtobufCMessage *child = message_get_message(message, field);
+        return child ? rules_apply(rules, child, scope) : 0;
+    }
+    ProtobufCMessage **items = (ProtobufCMessage **)*message_list_items(message, field);
+    size_t count = *message_list_count(message, field);
+    for (size_t i = 0; i < count; i++) {
+        int rc = rules_apply(rules, items[i], scope);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* --- derived fields -------------------------------------------------------------------------------------------- */
+
+/* What the elements seen so far come to. */
+struct derivation_state {
+    uint64_t count;
+    struct number sum;
+    struct value value; /* min, max, first */
+    bool is_done;       /* first: nothing more to see */
+};
+
+static int take_element(const struct derived_field *derived, struct value value, const struct source_scope *scope,
+                        struct derivation_state *state)
+{
+    struct number number;
+
+    switch (derived->derivation) {
+    case DERIVE_COUNT:
+        state->count++;
+        return 0;
+    case DERIVE_SUM:
+        if (number_of_value(value, &number) && !number_add(state->sum, number, &state->sum))
+            return projection_fault_set(scope->fault, PARK_OVERFLOW, "%s.%s: the sum overflows",
+                                        derived->target->parent->name, derived->target->name);
+        return 0;
+    case DERIVE_MIN:
+    case DERIVE_MAX:
+        if (value.kind == VALUE_ABSENT)
+            return 0;
+        if (state->value.kind != VALUE_ABSENT) {
+            int order = value_compare(value, state->value);
+            if (derived->derivation == DERIVE_MIN ? order >= 0 : order <= 0)
+                return 0;
+        }
+        state->value = value;
+        return 0;
+    case DERIVE_FIRST:
+        state->value = value;
+        state->is_done = true;
+        return 0;
+    }
+    return 0;
+}
+
+static int walk_list(const struct derived_field *derived, const ProtobufCMessage *message,
+                     const struct source_scope *scope, struct derivation_state *state)
+{
+    const struct field_type *list = derived->list;
+    const uint8_t *items = *message_list_items(message, list);
+    size_t count = *message_list_count(message, list);
+    struct source_scope inside = *scope;
+
+    for (size_t i = 0; i < count && !state->is_done; i++) {
+        struct value value = message_get_item(list, items + i * list->element_size);
+        if (derived->where_count > 0 && value.kind == VALUE_MESSAGE) {
+            bool hold;
+            inside.event = value.message;
+            inside.element = value.message;
+            int rc = conditions_hold(derived->where, derived->where_count, &inside, &hold);
+            if (rc < 0)
+                return err_prefix(scope->fault->err, "%s.%s: where", derived->target->parent->name,
+                                  derived->target->name);
+            if (!hold)
+                continue;
+        }
+        if (derived->value.count > 0 && value.kind == VALUE_MESSAGE)
+            value = path_value(&derived->value, value.message);
+        int rc = take_element(derived, value, scope, state);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int derive(const struct derived_field *derived, ProtobufCMessage *message, const struct source_scope *scope)
+{
+    struct derivation_state state = {.value = {.kind = VALUE_ABSENT}};
+    struct value result;
+
+    int rc = walk_list(derived, message, scope, &state);
+    if (rc < 0)
+        return rc;
+
+    if (derived->derivation == DERIVE_COUNT)
+        state.sum = (struct number){false, (whole_number)state.count, 0};
+    if (derived->derivation == DERIVE_COUNT || derived->derivation == DERIVE_SUM) {
+        if (!number_fit(state.sum, derived->target->kind, &result))
+            return projection_fault_set(scope->fault, PARK_OVERFLOW, "%s.%s: the %s doesn't fit",
+                                        derived->target->parent->name, derived->target->name,
+                                        derived->derivation == DERIVE_COUNT ? "count" : "sum");
+        message_set(message, derived->target, result);
+        return 0;
+    }
+
+    /* A message of the same type is shared, not copied: whoever changes the element has the rules applied again. */
+    if (state.value.kind == VALUE_MESSAGE && message_type_of(state.value.message) == derived->target->message) {
+        message_set(message, derived->target, state.value);
+        return 0;
+    }
+    rc = convert_value(state.value, derived->target, scope, 0, &result);
+    if (rc < 0)
+        return err_prefix(scope->fault->err, "%s", derived->target->parent->name);
+    message_set(message, derived->target, result);
+    return 0;
+}

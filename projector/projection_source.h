@@ -1,0 +1,55 @@
+/* projector/projection_source.h - what `from`, `when` and `where` say about an event, evaluated. */
+#ifndef TARN_PROJECTOR_PROJECTION_SOURCE_H
+#define TARN_PROJECTOR_PROJECTION_SOURCE_H
+
+#include "projector/projection_fault.h"
+#include "projector/projection_number.h"
+#include "schema/view/plan.h"
+
+/* What a source may look at. */
+struct source_scope {
+    const ProtobufCMessage *event;   /* NULL: a record with a null value; every path gives no value */
+    const ProtobufCMessage *element; /* of `each`, or of the list that a rule looks through */
+    int64_t time_ms;
+    int32_t utc_offset_s;
+    struct arena *arena;
+    struct projection_fault *fault;
+};
+
+enum sourced_kind {
+    SOURCED_NOTHING, /* not set, or behind a message that isn't */
+    SOURCED_VALUE,
+    SOURCED_NUMBER,  /* a negated path: it may be too wide for a struct value */
+    SOURCED_TIME,
+    SOURCED_LIST,    /* a repeated field or a map */
+};
+
+struct sourced {
+    enum sourced_kind kind;
+    struct value value;
+    struct number number;
+    int64_t seconds; /* of SOURCED_TIME */
+    int32_t nanos;
+    const ProtobufCMessage *parent; /* of SOURCED_LIST: the message that holds it */
+    const struct field_type *list;
+};
+
+/* Evaluates a source. ERR_INPUT: a day() or month() outside of the years 1 to 9999. Texts live as long as the event,
+ * the plan and the arena. */
+MUST_CHECK int source_read(const struct source *source, const struct source_scope *scope, struct sourced *ret_sourced);
+
+/* Whether all of them hold. A side that isn't set, or NaN, makes every comparison false but !=. */
+MUST_CHECK int conditions_hold(const struct condition *conditions, size_t count, const struct source_scope *scope,
+                               bool *ret_hold);
+
+/* The value at the end of a path; absent when a message on the way is. The path doesn't end in a list. */
+struct value path_value(const struct field_path *path, const ProtobufCMessage *start);
+
+/* <0, 0, >0. A total order over values that `check` lets meet: absent first, then numbers by value, texts by their
+ * bytes, false before true, enums by number (with a text: by name), Timestamps and Durations by time. */
+int value_compare(struct value a, struct value b);
+
+/* Seconds and nanoseconds of a Timestamp or Duration; false when the message isn't shaped like one. */
+bool timestamp_read(const ProtobufCMessage *message, int64_t *ret_seconds, int32_t *ret_nanos);
+
+#endif
