@@ -24,7 +24,7 @@ struct log_check {
     char trouble[160];
 };
 
-enum { LOG_CHECKS_MAX = 256 };
+enum { LOG_CHECKS_MAX = 1024 }; /* at once; no topic may have more partitions */
 
 struct log_watch {
     void (*topic)(void *self, uint16_t topic, struct watched_topic *ret_topic);
