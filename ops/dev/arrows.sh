@@ -18,10 +18,10 @@ FORBIDDEN=(
 )
 ONLY_IN=(
     '^lmdb\.h$                    ^schema/store/store\.c$'
-    '^librdkafka/                 ^(projector/kafka_[a-z_]*\.c|ops/(dev|bench)/.*|tests/.*)$'
+    '^librdkafka/                 ^(projector/kafka_[a-z_]*\.[ch]|ops/(dev|bench)/.*|tests/.*)$'
     '^protobuf-c/                 ^(schema/(message|json|view)/.*|projector/projection.*|tests/.*)$'
-    '^google/protobuf/.*pb-c\.h$  ^schema/message/.*\.c$'
-    '^tarn/view\.pb-c\.h$         ^schema/view/.*\.c$'
+    '^google/protobuf/.*pb-c\.h$  ^schema/message/.*\.[ch]$'
+    '^tarn/view\.pb-c\.h$         ^schema/view/.*\.[ch]$'
     '^xxhash\.h$                  ^schema/base/hash\.c$'
     '^ini\.h$                     ^ops/runtime/config\.c$'
     '^zlib\.h$                    ^schema/store/partitioner\.c$'
