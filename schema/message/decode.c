@@ -9,9 +9,6 @@
 #include "schema/message/utf8.h"
 #include "schema/message/wire.h"
 
-/* What we wrote ourselves may hold an event's message, as deep as they may be, inside a view's own. */
-enum { OWN_DEPTH_MAX = 4 * MESSAGE_DEPTH_MAX };
-
 struct decoder {
     struct arena *arena;
     bool is_own;
@@ -56,7 +53,7 @@ int message_decode(const struct message_type *type, struct span bytes, struct ar
 int message_decode_own(const struct message_type *type, struct span bytes, struct arena *arena,
                        ProtobufCMessage **ret_message, struct err *err)
 {
-    struct decoder decoder = {.arena = arena, .is_own = true, .depth_max = OWN_DEPTH_MAX, .err = err};
+    struct decoder decoder = {.arena = arena, .is_own = true, .depth_max = MESSAGE_OWN_DEPTH_MAX, .err = err};
 
     return decode(&decoder, type, bytes, ret_message);
 }

@@ -5,11 +5,10 @@
 
 #include <string.h>
 
+#include "schema/message/wire.h"
+
 /* descriptor.proto needs 5 levels for a message without nested messages. */
 enum { SET_BYTES_MAX = 16 << 20, SET_FIELDS_MAX = 2 << 20, SET_DEPTH_MAX = 40 };
-
-enum { WIRE_VARINT = 0, WIRE_64BIT = 1, WIRE_LENGTH = 2, WIRE_32BIT = 5 };
-
 
 static bool is_within_limits(const ProtobufCMessageDescriptor *type, const uint8_t *at, const uint8_t *end,
                              unsigned depth, size_t *fields);
@@ -38,28 +37,9 @@ void descriptor_set_free(FileDescriptorSet **set)
     *set = NULL;
 }
 
-/* False for a varint that ends too late. */
-static bool read_varint(const uint8_t **at, const uint8_t *end, uint64_t *ret_value)
+static const ProtobufCMessageDescriptor *submessage_type(const ProtobufCMessageDescriptor *type, uint32_t number)
 {
-    uint64_t value = 0;
-
-    for (unsigned shift = 0; shift < 70; shift += 7) {
-        if (*at == end)
-            return false;
-        uint8_t byte = *(*at)++;
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            *ret_value = value;
-            return true;
-        }
-    }
-    return false;
-}
-
-static const ProtobufCMessageDescriptor *submessage_type(const ProtobufCMessageDescriptor *type, uint64_t number)
-{
-    const ProtobufCFieldDescriptor *field =
-        number <= INT32_MAX ? protobuf_c_message_descriptor_get_field(type, (unsigned)number) : NULL;
+    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field(type, number);
 
     return field != NULL && field->type == PROTOBUF_C_TYPE_MESSAGE ? field->descriptor : NULL;
 }
@@ -70,29 +50,20 @@ static bool is_within_limits(const ProtobufCMessageDescriptor *type, const uint8
     if (depth > SET_DEPTH_MAX)
         return false;
     while (at < end) {
-        uint64_t tag = 0;
-        uint64_t length = 0;
+        uint32_t number;
+        enum wire_type wire;
+        struct span span;
 
-        if (++*fields > SET_FIELDS_MAX || !read_varint(&at, end, &tag))
+        if (++*fields > SET_FIELDS_MAX || !wire_read_tag(&at, end, &number, &wire) || wire == WIRE_GROUP_START)
             return false;
-        if ((tag & 7) == WIRE_VARINT) {
-            if (!read_varint(&at, end, &length))
+        const ProtobufCMessageDescriptor *inner = wire == WIRE_LENGTH ? submessage_type(type, number) : NULL;
+        if (inner == NULL) {
+            if (!wire_skip(&at, end, number, wire, 0))
                 return false;
-            continue;
+        } else if (!wire_read_span(&at, end, &span) ||
+                   !is_within_limits(inner, span_bytes(span), span_bytes(span) + span.len, depth + 1, fields)) {
+            return false;
         }
-        if ((tag & 7) == WIRE_64BIT)
-            length = 8;
-        else if ((tag & 7) == WIRE_32BIT)
-            length = 4;
-        else if ((tag & 7) != WIRE_LENGTH || !read_varint(&at, end, &length))
-            return false;
-        if (length > (size_t)(end - at))
-            return false;
-
-        const ProtobufCMessageDescriptor *inner = (tag & 7) == WIRE_LENGTH ? submessage_type(type, tag >> 3) : NULL;
-        if (inner != NULL && !is_within_limits(inner, at, at + length, depth + 1, fields))
-            return false;
-        at += length;
     }
     return true;
 }
@@ -105,7 +76,7 @@ static bool is_piece(const ProtobufCMessageUnknownField *field, uint32_t number,
     uint64_t length = 0;
 
     if (field->tag != number || field->wire_type != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED ||
-        !read_varint(&at, end, &length))
+        !wire_read_varint(&at, end, &length))
         return false;
     *ret_piece = span_of(at, (size_t)(end - at));
     return true;

@@ -8,8 +8,9 @@
 #include "schema/base/buf.h"
 #include "schema/message/type.h"
 
-/* Messages nested deeper than this are refused, as protobuf's own parsers do. */
-enum { MESSAGE_DEPTH_MAX = 100 };
+/* Messages nested deeper than this are refused, as protobuf's own parsers do. What we wrote ourselves may be deeper: it
+ * holds an event's message inside a view's own. */
+enum { MESSAGE_DEPTH_MAX = 100, MESSAGE_OWN_DEPTH_MAX = 400 };
 
 /* An empty message. */
 ProtobufCMessage *message_new(const struct message_type *type, struct arena *arena);
@@ -52,7 +53,9 @@ static inline size_t *message_list_count(const ProtobufCMessage *message, const 
     return message_at(message, field->quantifier_offset);
 }
 
-/* The elements' array: ProtobufCMessage*[], int32_t[], ProtobufCBinaryData[], ... */
+/* The elements' array: ProtobufCMessage*[], int32_t[], ProtobufCBinaryData[], ... Its room follows from the count, as
+ * message_list_append() relies on: whoever makes an array by other means gives it room for the next power of two of
+ * elements, at least 4. Elements may be moved and the count lowered at will. */
 static inline void **message_list_items(const ProtobufCMessage *message, const struct field_type *field)
 {
     return message_at(message, field->offset);

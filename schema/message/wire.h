@@ -14,7 +14,8 @@
 enum wire_type { WIRE_VARINT = 0, WIRE_64BIT = 1, WIRE_LENGTH = 2, WIRE_GROUP_START = 3, WIRE_GROUP_END = 4,
                  WIRE_32BIT = 5 };
 
-enum { WIRE_VARINT_BYTES_MAX = 10 };
+/* Of any varint, and of a tag or a length. */
+enum { WIRE_VARINT_BYTES_MAX = 10, WIRE_SHORT_BYTES_MAX = 5 };
 
 /* The wire type of one value of that kind; a packed list is WIRE_LENGTH. */
 enum wire_type wire_type_of(enum field_kind kind);
@@ -36,9 +37,11 @@ static inline bool wire_read_varint(const uint8_t **at, const uint8_t *end, uint
 
 static inline bool wire_read_tag(const uint8_t **at, const uint8_t *end, uint32_t *ret_number, enum wire_type *ret_wire)
 {
+    const uint8_t *from = *at;
     uint64_t tag;
 
-    if (!wire_read_varint(at, end, &tag) || tag > UINT32_MAX || tag < 8 || (tag & 7) > WIRE_32BIT)
+    if (!wire_read_varint(at, end, &tag) || tag > UINT32_MAX || tag < 8 || (tag & 7) > WIRE_32BIT ||
+        *at - from > WIRE_SHORT_BYTES_MAX)
         return false;
     *ret_number = (uint32_t)(tag >> 3);
     *ret_wire = (enum wire_type)(tag & 7);
@@ -48,9 +51,10 @@ static inline bool wire_read_tag(const uint8_t **at, const uint8_t *end, uint32_
 /* A length and as many bytes. */
 static inline bool wire_read_span(const uint8_t **at, const uint8_t *end, struct span *ret_span)
 {
+    const uint8_t *from = *at;
     uint64_t length;
 
-    if (!wire_read_varint(at, end, &length) || length > (size_t)(end - *at))
+    if (!wire_read_varint(at, end, &length) || length > (size_t)(end - *at) || *at - from > WIRE_SHORT_BYTES_MAX)
         return false;
     *ret_span = span_of(*at, (size_t)length);
     *at += length;
