@@ -72,13 +72,11 @@ void flusher_close(struct flusher **flusher)
     *flusher = NULL;
 }
 
-bool flusher_is_busy(const struct flusher *flusher)
+bool flusher_is_busy(struct flusher *flusher)
 {
-    struct flusher *f = (struct flusher *)(uintptr_t)flusher;
-
-    pthread_mutex_lock(&f->mutex);
-    bool is_busy = f->job != NULL || f->finished != NULL;
-    pthread_mutex_unlock(&f->mutex);
+    pthread_mutex_lock(&flusher->mutex);
+    bool is_busy = flusher->job != NULL || flusher->finished != NULL;
+    pthread_mutex_unlock(&flusher->mutex);
     return is_busy;
 }
 

@@ -48,7 +48,7 @@ MUST_CHECK int flusher_open(struct store *store, const struct clock_port *clock,
 /* Gives up the job in flight unless its commit has begun, ends the thread. */
 void flusher_close(struct flusher **flusher);
 
-bool flusher_is_busy(const struct flusher *flusher);
+bool flusher_is_busy(struct flusher *flusher);
 
 /* Not while it is busy. */
 void flusher_start(struct flusher *flusher, struct job *job);
