@@ -18,6 +18,8 @@ enum {
     RECORD_OVERHEAD_BYTES = 400, /* rd_kafka_op_t and what hangs on it */
     QUEUE_KIBIBYTES_MIN = 4096,
     QUEUE_RECORDS_MIN = 10000,
+    FETCH_BYTES_MIN = 4 << 20,
+    FETCH_BYTES_MAX = 50 << 20,
 };
 
 enum layer {
@@ -128,6 +130,19 @@ static int apply_extra(rd_kafka_conf_t *conf, const struct config_list *extra, s
     return 0;
 }
 
+/* A queue that isn't full is overshot by one answer. */
+static int apply_fetch(rd_kafka_conf_t *conf, uint64_t memory_bytes, struct err *err)
+{
+    char text[32];
+    uint64_t bytes = memory_bytes / 8;
+    if (bytes < FETCH_BYTES_MIN)
+        bytes = FETCH_BYTES_MIN;
+    if (bytes > FETCH_BYTES_MAX)
+        bytes = FETCH_BYTES_MAX;
+    snprintf(text, sizeof(text), "%" PRIu64, bytes);
+    return set(conf, "fetch.max.bytes", text, "", err);
+}
+
 static int apply_queue(rd_kafka_conf_t *conf, uint64_t memory_bytes, struct err *err)
 {
     /* Half for the records, half for the book-keeping of small ones: whichever bound is met first holds. */
@@ -151,6 +166,8 @@ static int make_conf(const struct kafka_settings *settings, enum kafka_role role
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
 
     int rc = apply_layer(conf, role, DEFAULT, err);
+    if (rc == 0 && role == KAFKA_READER)
+        rc = apply_fetch(conf, settings->memory_bytes, err);
     if (rc == 0)
         rc = apply_extra(conf, settings->extra, err);
     if (rc == 0)

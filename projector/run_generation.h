@@ -1,0 +1,16 @@
+/* projector/run_generation.h - the generation that `run` keeps up to date: made when there is none, opened when there is.
+ *
+ * What shapes results was fixed when it was made. Flags that say otherwise now are told, and not followed. */
+#ifndef TARN_PROJECTOR_RUN_GENERATION_H
+#define TARN_PROJECTOR_RUN_GENERATION_H
+
+#include "projector/run_settings.h"
+#include "schema/store/generation.h"
+#include "schema/view/plan.h"
+
+/* The caller holds DIR/lock. *ret_views is of the generation's own schema.
+ * ERR_INPUT: the schema has mistakes (each is logged), or --topics doesn't fit it. */
+MUST_CHECK int run_generation_prepare(const struct run_settings *settings, struct generation **ret_generation,
+                                      struct view_set **ret_views, struct err *err);
+
+#endif
