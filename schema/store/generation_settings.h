@@ -1,0 +1,51 @@
+/* schema/store/generation_settings.h - what shapes a generation's results: fixed when it is made, written to its
+ * generation.conf. Changing one is a rebuild. */
+#ifndef TARN_STORE_GENERATION_SETTINGS_H
+#define TARN_STORE_GENERATION_SETTINGS_H
+
+#include "schema/base/buf.h"
+#include "schema/base/err.h"
+#include "schema/base/span.h"
+
+/* A stream and the topic that brings it. */
+struct topic_of_stream {
+    char *stream;
+    char *topic;
+};
+
+struct name_value {
+    char *name;
+    char *value;
+};
+
+enum framing { FRAMING_NONE, FRAMING_CONFLUENT };
+
+struct generation_settings {
+    struct topic_of_stream *streams; /* sorted by stream */
+    size_t stream_count;
+    char **topics; /* distinct, sorted: a topic's number in the store is its place here */
+    size_t topic_count;
+    char **type_headers; /* in order of precedence */
+    size_t type_header_count;
+    struct name_value *topic_types; /* --topic-type TOPIC=FULL.NAME; sorted by topic */
+    size_t topic_type_count;
+    enum framing framing;
+    uint64_t max_view_bytes; /* of one stream's part of one view */
+    unsigned projection_version;
+    char *start; /* "beginning" */
+};
+
+/* Raised whenever the same events would give other bytes. */
+enum { PROJECTION_VERSION = 1 };
+
+void generation_settings_release(struct generation_settings *settings);
+
+/* Appends them as `name = value` lines, the same text for the same settings. Reading refuses what this version doesn't
+ * know: ERR_INPUT names the line. */
+void generation_settings_write(const struct generation_settings *settings, struct buf *text);
+MUST_CHECK int generation_settings_read(struct span text, struct generation_settings *ret_settings, struct err *err);
+
+/* -1 when the topic isn't one of them. */
+int generation_topic_number(const struct generation_settings *settings, struct span topic);
+
+#endif
