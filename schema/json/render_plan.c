@@ -1,0 +1,185 @@
+/* Every message type that can be reached gets one table, made before its fields are filled in, so that recursive types
+ * end. A table belongs to a type under the view's rules for it. */
+#include "schema/json/render_plan.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "schema/base/mem.h"
+#include "schema/json/json_text.h"
+
+struct plan_build {
+    struct render_plan *plan;
+    const struct message_type *first_type; /* of the set */
+    struct render_type **by_type;          /* beside the set's types */
+    struct render_type **queue;            /* made, not filled in */
+    size_t queued;
+    size_t capacity;
+};
+
+static struct render_plan *make_plan(const struct message_type *type, const struct message_rules *rules);
+static const struct render_type *intern(struct plan_build *build, const struct message_type *type,
+                                        const struct message_rules *rules);
+static void fill(struct plan_build *build, struct render_type *type);
+
+struct render_plan *render_plan_new(const struct view *view)
+{
+    return make_plan(view->type, view->rules);
+}
+
+struct render_plan *render_plan_new_message(const struct message_type *type)
+{
+    return make_plan(type, NULL);
+}
+
+void render_plan_free(struct render_plan **plan)
+{
+    if (*plan == NULL)
+        return;
+    struct arena arena = (*plan)->arena;
+    arena_release(&arena);
+    free(*plan);
+    *plan = NULL;
+}
+
+bool render_is_identity(const struct render_plan *plan)
+{
+    return plan->is_identity;
+}
+
+static struct render_plan *make_plan(const struct message_type *type, const struct message_rules *rules)
+{
+    struct render_plan *plan = mem_zero(1, sizeof(*plan));
+    struct plan_build build = {
+        .plan = plan,
+        .first_type = type_set_at(type->set, 0),
+        .by_type = mem_zero(type_set_count(type->set), sizeof(struct render_type *)),
+    };
+
+    plan->is_identity = rules == NULL || !rules->alters_serving;
+    plan->root = intern(&build, type, rules);
+    while (build.queued > 0)
+        fill(&build, build.queue[--build.queued]);
+    free(build.queue);
+    free(build.by_type);
+    return plan;
+}
+
+/* Rules that alter nothing are as good as none. */
+static const struct render_type *intern(struct plan_build *build, const struct message_type *type,
+                                        const struct message_rules *rules)
+{
+    struct render_type **first = &build->by_type[type - build->first_type];
+
+    if (rules != NULL && !rules->alters_serving)
+        rules = NULL;
+    for (struct render_type *known = *first; known != NULL; known = known->next) {
+        if (known->rules == rules)
+            return known;
+    }
+    struct render_type *made = arena_zero(&build->plan->arena, sizeof(*made));
+    made->type = type;
+    made->rules = rules;
+    made->fields = arena_zero(&build->plan->arena, type->field_count * sizeof(*made->fields));
+    made->next = *first;
+    *first = made;
+    build->queue = mem_grow(build->queue, build->queued, &build->capacity, sizeof(struct render_type *));
+    build->queue[build->queued++] = made;
+    return made;
+}
+
+static const struct message_rules *rules_inside(const struct message_rules *rules, const struct field_type *field)
+{
+    for (size_t i = 0; rules != NULL && i < rules->child_count; i++) {
+        if (rules->children[i] == field)
+            return rules->child_rules[i];
+    }
+    return NULL;
+}
+
+/* What a field reads as that isn't there; the first value of an enum, which is 0 in proto3. */
+static struct span empty_of(struct render_plan *plan, const struct render_field *field)
+{
+    const struct field_type *type = field->type;
+    const char *name = NULL;
+
+    if (type->is_map)
+        return SPAN_LITERAL("{}");
+    if (type->presence == PRESENCE_REPEATED)
+        return SPAN_LITERAL("[]");
+    switch (type->kind) {
+    case KIND_BOOL:
+        return SPAN_LITERAL("false");
+    case KIND_STRING:
+    case KIND_BYTES:
+        return SPAN_LITERAL("\"\"");
+    case KIND_INT64:
+    case KIND_UINT64:
+    case KIND_SINT64:
+    case KIND_FIXED64:
+    case KIND_SFIXED64:
+        return SPAN_LITERAL("\"0\"");
+    case KIND_ENUM:
+        if (field->is_null)
+            return SPAN_LITERAL("null");
+        name = type->enumeration->values[0].name;
+        break;
+    case KIND_MESSAGE:
+    case KIND_GROUP:
+        return span_of(NULL, 0); /* made of its own fields */
+    case KIND_DOUBLE:
+    case KIND_FLOAT:
+    case KIND_INT32:
+    case KIND_UINT32:
+    case KIND_SINT32:
+    case KIND_FIXED32:
+    case KIND_SFIXED32:
+        return SPAN_LITERAL("0");
+    }
+    uint8_t *quoted = arena_alloc(&plan->arena, strlen(name) + 2);
+    quoted[0] = '"';
+    memcpy(quoted + 1, name, strlen(name));
+    quoted[strlen(name) + 1] = '"';
+    return span_of(quoted, strlen(name) + 2);
+}
+
+static void fill(struct plan_build *build, struct render_type *type)
+{
+    struct render_plan *plan = build->plan;
+    struct buf text = BUF_INIT;
+
+    for (size_t i = 0; i < type->type->field_count; i++) {
+        struct render_field *field = &type->fields[i];
+        field->type = &type->type->fields[i];
+        field->is_null = field->type->enumeration != NULL &&
+                         strcmp(field->type->enumeration->full_name, "google.protobuf.NullValue") == 0;
+        if (field->type->message != NULL)
+            field->inner = intern(build, field->type->message, rules_inside(type->rules, field->type));
+        field->empty = empty_of(plan, field);
+
+        /* A JSON name that isn't UTF-8 can't come from protoc; the field's own name always is. */
+        buf_clear(&text);
+        if (!json_add_string(&text, span_of_text(field->type->json_name)) &&
+            !json_add_string(&text, span_of_text(field->type->name)))
+            assert(!"a name of ASCII letters");
+        buf_add_byte(&text, ':');
+        size_t key_len = text.len;
+        buf_add_span(&text, field->empty);
+        buf_add_byte(&text, ',');
+        const uint8_t *copy = arena_copy(&plan->arena, text.at, text.len);
+        field->key = span_of(copy, key_len);
+        if (field->type->presence == PRESENCE_IMPLICIT || field->type->presence == PRESENCE_REPEATED)
+            field->key_and_empty = span_of(copy, text.len);
+    }
+    for (size_t i = 0; type->rules != NULL && i < type->rules->hidden_count; i++)
+        type->fields[type->rules->hidden[i]->index].is_hidden = true;
+    for (size_t i = 0; type->rules != NULL && i < type->rules->list_count; i++)
+        type->fields[type->rules->lists[i].list->index].limit = type->rules->lists[i].limit;
+    buf_release(&text);
+}
+
+int render_broken(struct err *err, const struct message_type *type, const char *what)
+{
+    return err_set(err, ERR_BROKEN, "%s: %s", type->full_name, what);
+}
