@@ -1,0 +1,215 @@
+/* From produce to readable: how long after an event's planned time another process can read what it did.
+ *
+ *     bench-latency BROKERS TOPIC STORE EVENTS RATE PEOPLE
+ *
+ * Open loop: event i is due at start + i / RATE, whether or not the ones before it have arrived, and its latency counts
+ * from there. It is readable once a snapshot of the store, taken by this process, holds a position of its partition
+ * behind it, in every range. The producer lingers 0 ms; the topic has no other writer. Prints one line of JSON. */
+#include <inttypes.h>
+#include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "schema/base/buf.h"
+#include "schema/base/clock.h"
+#include "schema/base/mem.h"
+#include "schema/store/generation.h"
+#include "schema/store/layout.h"
+#include "schema/store/partitioner.h"
+#include "schema/store/store.h"
+
+enum { LOOK_EVERY_NS = 100 * 1000 };
+
+/* The events of one partition in the order they were produced; event i of it has offset base + i. */
+struct lane {
+    int64_t base;
+    int64_t *due_us;
+    size_t count;
+    size_t capacity;
+    size_t seen;
+};
+
+static void fail(const char *what, const char *why)
+{
+    fprintf(stderr, "bench-latency: %s: %s\n", what, why);
+    exit(1);
+}
+
+static rd_kafka_t *producer_open(const char *brokers)
+{
+    const char *const settings[][2] = {
+        {"bootstrap.servers", brokers}, {"linger.ms", "0"}, {"enable.idempotence", "true"}, {"socket.nagle.disable", "true"},
+    };
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    char reason[200];
+
+    for (size_t i = 0; i < ARRAY_COUNT(settings); i++)
+        if (rd_kafka_conf_set(conf, settings[i][0], settings[i][1], reason, sizeof(reason)) != RD_KAFKA_CONF_OK)
+            fail(settings[i][0], reason);
+    rd_kafka_t *kafka = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
+    if (kafka == NULL)
+        fail(brokers, reason);
+    return kafka;
+}
+
+static struct lane *lanes_open(rd_kafka_t *kafka, const char *topic, int32_t *ret_count)
+{
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(kafka, topic, NULL);
+    rd_kafka_resp_err_t rc = rd_kafka_metadata(kafka, 0, handle, &metadata, 10000);
+
+    if (rc != RD_KAFKA_RESP_ERR_NO_ERROR)
+        fail(topic, rd_kafka_err2str(rc));
+    int32_t count = metadata->topics[0].partition_cnt;
+    struct lane *lanes = mem_zero((size_t)count, sizeof(*lanes));
+    for (int32_t partition = 0; partition < count; partition++) {
+        int64_t low;
+        rc = rd_kafka_query_watermark_offsets(kafka, topic, partition, &low, &lanes[partition].base, 10000);
+        if (rc != RD_KAFKA_RESP_ERR_NO_ERROR)
+            fail(topic, rd_kafka_err2str(rc));
+    }
+    rd_kafka_metadata_destroy(metadata);
+    rd_kafka_topic_destroy(handle);
+    *ret_count = count;
+    return lanes;
+}
+
+/* A withdrawn marker: the smallest event of the mix. */
+static void produce(rd_kafka_t *kafka, const char *topic, int32_t partition, const char *user)
+{
+    static const char type[] = "genetics.v1.MarkerReinterpreted";
+    struct buf value = BUF_INIT;
+    static uint64_t number;
+
+    buf_add_byte(&value, 1 << 3 | 2);
+    buf_add_byte(&value, (uint8_t)strlen(user));
+    buf_add_text(&value, user);
+    buf_add_literal(&value, "\x12\x05sleep\x1a\x08rs123751"); /* category, code */
+    buf_add_format(&value, "\x32%c%016" PRIx64, 16, number++); /* advice: never the same twice */
+    rd_kafka_resp_err_t rc = rd_kafka_producev(
+        kafka, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_KEY(user, strlen(user)),
+        RD_KAFKA_V_VALUE(value.at, value.len), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+        RD_KAFKA_V_HEADER("type", type, (ssize_t)sizeof(type) - 1), RD_KAFKA_V_END);
+    if (rc != RD_KAFKA_RESP_ERR_NO_ERROR)
+        fail("produce", rd_kafka_err2str(rc));
+    buf_release(&value);
+}
+
+static struct store_reader *reader_open(const char *directory, const char *topic, uint16_t *ret_topic)
+{
+    struct serving serving;
+    struct generation *generation = NULL;
+    struct store *store = NULL;
+    struct store_reader *reader = NULL;
+    struct err err;
+
+    if (serving_read(directory, &serving, &err) < 0 || generation_open(directory, serving.name, &generation, &err) < 0 ||
+        store_open(generation->folder, &(struct store_options){.access = STORE_READ_ONLY}, &store, &err) < 0 ||
+        store_reader_open(store, &reader, &err) < 0)
+        fail(directory, err.text);
+    int number = generation_topic_number(&generation->settings, span_of_text(topic));
+    if (number < 0)
+        fail(topic, "isn't a topic of this store");
+    *ret_topic = (uint16_t)number;
+    return reader;
+}
+
+/* The first offset of the partition that some range doesn't have yet. */
+static int64_t readable_before(struct store_reader *reader, uint16_t topic, int32_t partition)
+{
+    struct buf key = BUF_INIT;
+    int64_t least = INT64_MAX;
+    struct err err;
+
+    for (unsigned range = 0; range < RANGE_COUNT; range++) {
+        struct span value;
+        struct position position = {0};
+        buf_clear(&key);
+        layout_position_key(topic, partition, range, &key);
+        if (store_find(reader, TABLE_POSITIONS, buf_span(&key), &value, &err) == 0 &&
+            layout_parse_position(value, &position, &err) < 0)
+            fail("position", err.text);
+        if (position.next_offset < least)
+            least = position.next_offset;
+    }
+    buf_release(&key);
+    return least;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    int64_t left = *(const int64_t *)a;
+    int64_t right = *(const int64_t *)b;
+
+    return (left > right) - (left < right);
+}
+
+static void print_outcome(int64_t *latencies_us, size_t count, uint64_t rate)
+{
+    qsort(latencies_us, count, sizeof(*latencies_us), compare_numbers);
+    printf("{\"events\": %zu, \"rate\": %" PRIu64 ", \"p50_ms\": %.2f, \"p90_ms\": %.2f, \"p99_ms\": %.2f, "
+           "\"p999_ms\": %.2f, \"max_ms\": %.2f}\n",
+           count, rate, (double)latencies_us[count / 2] / 1e3, (double)latencies_us[count * 9 / 10] / 1e3,
+           (double)latencies_us[count * 99 / 100] / 1e3, (double)latencies_us[count * 999 / 1000] / 1e3,
+           (double)latencies_us[count - 1] / 1e3);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 7) {
+        fprintf(stderr, "usage: bench-latency BROKERS TOPIC STORE EVENTS RATE PEOPLE\n");
+        return 2;
+    }
+    const char *topic = argv[2];
+    size_t events = strtoull(argv[4], NULL, 10);
+    uint64_t rate = strtoull(argv[5], NULL, 10);
+    uint64_t people = strtoull(argv[6], NULL, 10);
+    rd_kafka_t *kafka = producer_open(argv[1]);
+    int32_t partition_count;
+    struct lane *lanes = lanes_open(kafka, topic, &partition_count);
+    uint16_t topic_number;
+    struct store_reader *reader = reader_open(argv[3], topic, &topic_number);
+    int64_t *latencies_us = mem_alloc(events * sizeof(*latencies_us));
+    uint64_t version = 0;
+    size_t produced = 0;
+    size_t seen = 0;
+    struct err err;
+    int64_t start_us = clock_monotonic_us(&clock_system) + 100000;
+
+    while (seen < events) {
+        int64_t now_us = clock_monotonic_us(&clock_system);
+        for (; produced < events; produced++) {
+            int64_t due_us = start_us + (int64_t)(produced * 1000000 / rate);
+            char user[32];
+            if (due_us > now_us)
+                break;
+            snprintf(user, sizeof(user), "user-%08" PRIu64, (uint64_t)produced * 7919 % people);
+            int32_t partition = partitioner_partition(PARTITIONER_MURMUR2, span_of_text(user), partition_count);
+            struct lane *lane = &lanes[partition];
+            lane->due_us = mem_grow(lane->due_us, lane->count, &lane->capacity, sizeof(*lane->due_us));
+            lane->due_us[lane->count++] = due_us;
+            produce(kafka, topic, partition, user);
+        }
+        rd_kafka_poll(kafka, 0);
+        if (store_read_begin(reader, &err) < 0)
+            fail("snapshot", err.text);
+        if (store_read_version(reader) != version) {
+            version = store_read_version(reader);
+            now_us = clock_monotonic_us(&clock_system);
+            for (int32_t partition = 0; partition < partition_count; partition++) {
+                struct lane *lane = &lanes[partition];
+                int64_t before = readable_before(reader, topic_number, partition);
+                while (lane->seen < lane->count && lane->base + (int64_t)lane->seen < before)
+                    latencies_us[seen++] = now_us - lane->due_us[lane->seen++];
+            }
+        }
+        store_read_end(reader);
+        if (now_us - start_us > (int64_t)(events * 1000000 / rate) + 60000000)
+            fail("events", "still not readable a minute after the last one");
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_EVERY_NS}, NULL);
+    }
+    print_outcome(latencies_us, events, rate);
+    return 0;
+}
