@@ -284,7 +284,7 @@ static int key_value(struct projection *run, const struct handler *handler, size
     struct sourced sourced;
     int rc = source_read(&handler->keys[index].source, &run->scope, &sourced);
     if (rc == 0)
-        rc = convert_sourced(&sourced, field, &run->scope, 1, ret_value);
+        rc = convert_sourced(&sourced, field, (struct view_place){1, NULL}, &run->scope, ret_value);
     if (rc == 0 && ret_value->kind == VALUE_ABSENT)
         return projection_fault_set(&run->fault, PARK_NO_KEY, "%s: the event gives no value for this key field",
                                     field->name);

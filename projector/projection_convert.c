@@ -12,12 +12,12 @@ static int convert_to_enum(struct value value, const struct field_type *target, 
                            struct value *ret_value);
 static int convert_to_text(struct value value, const struct field_type *target, const struct source_scope *scope,
                            struct value *ret_value);
-static int convert_to_message(struct value value, const struct field_type *target, const struct source_scope *scope,
-                              size_t depth, struct value *ret_value);
+static int convert_to_message(struct value value, const struct field_type *target, struct view_place place,
+                              const struct source_scope *scope, struct value *ret_value);
 static int convert_time(const struct sourced *sourced, const struct field_type *target,
                         const struct source_scope *scope, struct value *ret_value);
 static int convert_list(const struct sourced *sourced, ProtobufCMessage *message, const struct field_type *target,
-                        const struct source_scope *scope, size_t depth);
+                        struct view_place place, const struct source_scope *scope);
 
 static int unfit(const struct field_type *target, const struct source_scope *scope)
 {
@@ -30,15 +30,25 @@ static int unlike(const struct field_type *target, const struct source_scope *sc
                                 target->name);
 }
 
-int convert_sourced(const struct sourced *sourced, const struct field_type *target, const struct source_scope *scope,
-                    size_t depth, struct value *ret_value)
+struct view_place view_place_inside(struct view_place place, const struct field_type *field)
+{
+    struct view_place inside = {place.depth + 1, NULL};
+
+    for (size_t i = 0; place.rules != NULL && i < place.rules->child_count; i++)
+        if (place.rules->children[i] == field)
+            inside.rules = place.rules->child_rules[i];
+    return inside;
+}
+
+int convert_sourced(const struct sourced *sourced, const struct field_type *target, struct view_place place,
+                    const struct source_scope *scope, struct value *ret_value)
 {
     switch (sourced->kind) {
     case SOURCED_NOTHING:
         *ret_value = (struct value){.kind = VALUE_ABSENT};
         return 0;
     case SOURCED_VALUE:
-        return convert_value(sourced->value, target, scope, depth, ret_value);
+        return convert_value(sourced->value, target, place, scope, ret_value);
     case SOURCED_NUMBER:
         return number_fit(sourced->number, target->kind, ret_value) ? 0 : unfit(target, scope);
     case SOURCED_TIME:
@@ -50,24 +60,24 @@ int convert_sourced(const struct sourced *sourced, const struct field_type *targ
 }
 
 int convert_into(const struct sourced *sourced, ProtobufCMessage *message, const struct field_type *target,
-                 const struct source_scope *scope, size_t depth)
+                 struct view_place place, const struct source_scope *scope)
 {
     if (sourced->kind == SOURCED_NOTHING)
         return 0;
     if ((sourced->kind == SOURCED_LIST) != (target->presence == PRESENCE_REPEATED))
         return unlike(target, scope);
     if (sourced->kind == SOURCED_LIST)
-        return convert_list(sourced, message, target, scope, depth);
+        return convert_list(sourced, message, target, place, scope);
 
     struct value value;
-    int rc = convert_sourced(sourced, target, scope, depth, &value);
+    int rc = convert_sourced(sourced, target, place, scope, &value);
     if (rc == 0)
         message_set(message, target, value);
     return rc;
 }
 
-int convert_value(struct value value, const struct field_type *target, const struct source_scope *scope, size_t depth,
-                  struct value *ret_value)
+int convert_value(struct value value, const struct field_type *target, struct view_place place,
+                  const struct source_scope *scope, struct value *ret_value)
 {
     if (value.kind == VALUE_ABSENT) {
         *ret_value = value;
@@ -84,7 +94,7 @@ int convert_value(struct value value, const struct field_type *target, const str
     case VALUE_STRING:
         return convert_to_text(value, target, scope, ret_value);
     case VALUE_MESSAGE:
-        return convert_to_message(value, target, scope, depth, ret_value);
+        return convert_to_message(value, target, place, scope, ret_value);
     case VALUE_BOOL:
     case VALUE_BYTES:
         if (value.kind != value_kind_of(target->kind))
@@ -190,8 +200,16 @@ static int too_deep(const struct field_type *target, const struct source_scope *
                                 target->name, MESSAGE_DEPTH_MAX);
 }
 
-static int convert_to_message(struct value value, const struct field_type *target, const struct source_scope *scope,
-                              size_t depth, struct value *ret_value)
+static bool is_derived(const struct message_rules *rules, const struct field_type *field)
+{
+    for (size_t i = 0; rules != NULL && i < rules->derived_count; i++)
+        if (rules->derived[i].target == field)
+            return true;
+    return false;
+}
+
+static int convert_to_message(struct value value, const struct field_type *target, struct view_place place,
+                              const struct source_scope *scope, struct value *ret_value)
 {
     if (value.kind != VALUE_MESSAGE)
         return unlike(target, scope);
@@ -199,25 +217,26 @@ static int convert_to_message(struct value value, const struct field_type *targe
     const struct message_type *from = message_type_of(value.message);
     const struct message_type *to = target->message;
     if (from == to) {
-        if (depth + depth_of(value.message) > MESSAGE_DEPTH_MAX)
+        if (place.depth + depth_of(value.message) > MESSAGE_DEPTH_MAX)
             return too_deep(target, scope);
         *ret_value = (struct value){.kind = VALUE_MESSAGE, .message = message_copy(value.message, scope->arena)};
         return 0;
     }
 
-    if (depth + 1 > MESSAGE_DEPTH_MAX)
+    struct view_place inside = view_place_inside(place, target);
+    if (inside.depth > MESSAGE_DEPTH_MAX)
         return too_deep(target, scope);
     ProtobufCMessage *made = message_new(to, scope->arena);
     for (size_t i = 0; i < to->field_count; i++) {
         const struct field_type *field = message_type_field(from, span_of_text(to->fields[i].name));
-        if (field == NULL)
+        if (field == NULL || is_derived(inside.rules, &to->fields[i]))
             continue;
         struct sourced sourced = {.kind = SOURCED_LIST, .parent = value.message, .list = field};
         if (field->presence != PRESENCE_REPEATED) {
             sourced.value = message_get(value.message, field);
             sourced.kind = sourced.value.kind == VALUE_ABSENT ? SOURCED_NOTHING : SOURCED_VALUE;
         }
-        int rc = convert_into(&sourced, made, &to->fields[i], scope, depth + 1);
+        int rc = convert_into(&sourced, made, &to->fields[i], inside, scope);
         if (rc < 0)
             return err_prefix(scope->fault->err, "%s", target->name);
     }
@@ -287,7 +306,7 @@ static void sort_map(ProtobufCMessage **entries, size_t *count, struct arena *ar
 }
 
 static int convert_list(const struct sourced *sourced, ProtobufCMessage *message, const struct field_type *target,
-                        const struct source_scope *scope, size_t depth)
+                        struct view_place place, const struct source_scope *scope)
 {
     const struct field_type *list = sourced->list;
     const uint8_t *items = *message_list_items(sourced->parent, list);
@@ -296,7 +315,7 @@ static int convert_list(const struct sourced *sourced, ProtobufCMessage *message
     message_clear(message, target);
     for (size_t i = 0; i < count; i++) {
         struct value value;
-        int rc = convert_value(message_get_item(list, items + i * list->element_size), target, scope, depth, &value);
+        int rc = convert_value(message_get_item(list, items + i * list->element_size), target, place, scope, &value);
         if (rc < 0)
             return rc;
         if (value.kind != VALUE_ABSENT)

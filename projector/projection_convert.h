@@ -7,18 +7,25 @@
 
 #include "projector/projection_source.h"
 
-/* What a field of the event becomes inside a message that stands `depth` messages deep in its view (the view: 1).
- * Messages are copied deep, without unknown fields; texts are shared with the event. VALUE_ABSENT for nothing.
- * ERR_INPUT: it doesn't fit, or would be nested over MESSAGE_DEPTH_MAX. Not for lists. */
-MUST_CHECK int convert_sourced(const struct sourced *sourced, const struct field_type *target,
-                               const struct source_scope *scope, size_t depth, struct value *ret_value);
+/* Where in its view the message stands that is to hold the value. */
+struct view_place {
+    size_t depth;                      /* of the view itself: 1 */
+    const struct message_rules *rules; /* of that message; NULL: no rules there or below */
+};
 
-/* MERGE of one field into `message`, which stands `depth` deep: nothing leaves it as it is, a list replaces it whole. */
+struct view_place view_place_inside(struct view_place place, const struct field_type *field);
+
+/* What a source becomes in a field. Messages are copied deep, without unknown fields; texts are shared with the event.
+ * VALUE_ABSENT for nothing. ERR_INPUT: it doesn't fit, or would be nested over MESSAGE_DEPTH_MAX. Not for lists. */
+MUST_CHECK int convert_sourced(const struct sourced *sourced, const struct field_type *target, struct view_place place,
+                               const struct source_scope *scope, struct value *ret_value);
+
+/* MERGE of one field into `message`: nothing leaves it as it is, a list replaces it whole. */
 MUST_CHECK int convert_into(const struct sourced *sourced, ProtobufCMessage *message, const struct field_type *target,
-                            const struct source_scope *scope, size_t depth);
+                            struct view_place place, const struct source_scope *scope);
 
 /* convert_sourced() for a value that is already at hand. */
-MUST_CHECK int convert_value(struct value value, const struct field_type *target, const struct source_scope *scope,
-                             size_t depth, struct value *ret_value);
+MUST_CHECK int convert_value(struct value value, const struct field_type *target, struct view_place place,
+                             const struct source_scope *scope, struct value *ret_value);
 
 #endif

@@ -15,7 +15,7 @@ struct picked_step {
 };
 
 typedef int effect_fn(const struct handler *handler, const struct source_scope *scope, ProtobufCMessage *target,
-                      size_t depth);
+                      struct view_place place);
 
 static effect_fn effect_merge;
 static effect_fn effect_replace;
@@ -39,7 +39,7 @@ static const struct effect_row effect_rows[] = {
 
 static int pick_steps(const struct handler *handler, const struct source_scope *scope, struct picked_step **ret_steps);
 static ProtobufCMessage *walk(const struct handler *handler, const struct picked_step *steps, ProtobufCMessage *view,
-                              struct arena *arena);
+                              struct view_place *place, struct arena *arena);
 static void remove_matches(const struct picked_step *steps, size_t count, ProtobufCMessage *message);
 static void delete_part(const struct handler *handler, ProtobufCMessage *view);
 
@@ -59,8 +59,9 @@ int effect_apply(const struct handler *handler, const struct source_scope *scope
         return 0;
     }
     assert(effect_rows[handler->effect].at_target != NULL);
-    ProtobufCMessage *target = walk(handler, steps, view, scope->arena);
-    return effect_rows[handler->effect].at_target(handler, scope, target, handler->into_count + 1);
+    struct view_place place = {1, handler->view->rules};
+    ProtobufCMessage *target = walk(handler, steps, view, &place, scope->arena);
+    return effect_rows[handler->effect].at_target(handler, scope, target, place);
 }
 
 bool effect_makes_view(enum effect effect)
@@ -82,11 +83,12 @@ static int pick_steps(const struct handler *handler, const struct source_scope *
         if (step->bracket_count > 0)
             steps[i].values = arena_alloc(scope->arena, step->bracket_count * sizeof(struct value));
         for (size_t n = 0; n < step->bracket_count; n++) {
+            static const struct view_place nowhere = {0, NULL}; /* matters to messages only */
             const struct field_type *bracket = step->brackets[n].target;
             struct sourced sourced;
             int rc = source_read(&step->brackets[n].source, scope, &sourced);
             if (rc == 0)
-                rc = convert_sourced(&sourced, bracket, scope, i + 2, &steps[i].values[n]);
+                rc = convert_sourced(&sourced, bracket, nowhere, scope, &steps[i].values[n]);
             if (rc < 0)
                 return err_prefix(scope->fault->err, "%s[%s]", step->field->name, bracket->name);
             if (steps[i].values[n].kind == VALUE_ABSENT)
@@ -135,7 +137,7 @@ static ProtobufCMessage *find_or_append(const struct picked_step *picked, Protob
 }
 
 static ProtobufCMessage *walk(const struct handler *handler, const struct picked_step *steps, ProtobufCMessage *view,
-                              struct arena *arena)
+                              struct view_place *place, struct arena *arena)
 {
     ProtobufCMessage *at = view;
 
@@ -144,6 +146,7 @@ static ProtobufCMessage *walk(const struct handler *handler, const struct picked
             at = find_or_append(&steps[i], at, arena);
         else
             at = message_make_message(at, steps[i].step->field, arena);
+        *place = view_place_inside(*place, steps[i].step->field);
     }
     return at;
 }
@@ -151,7 +154,7 @@ static ProtobufCMessage *walk(const struct handler *handler, const struct picked
 /* --- what is done there ---------------------------------------------------------------------------------------- */
 
 static int effect_merge(const struct handler *handler, const struct source_scope *scope, ProtobufCMessage *target,
-                        size_t depth)
+                        struct view_place place)
 {
     for (size_t i = 0; i < handler->assignment_count; i++) {
         const struct assignment *assignment = &handler->assignments[i];
@@ -159,7 +162,7 @@ static int effect_merge(const struct handler *handler, const struct source_scope
         int rc = source_read(&assignment->source, scope, &sourced);
         if (rc < 0)
             return err_prefix(scope->fault->err, "%s", assignment->target->name);
-        rc = convert_into(&sourced, target, assignment->target, scope, depth);
+        rc = convert_into(&sourced, target, assignment->target, place, scope);
         if (rc < 0)
             return rc;
     }
@@ -168,17 +171,17 @@ static int effect_merge(const struct handler *handler, const struct source_scope
 
 /* Nothing is read from the view, so clearing first and merging then is the same as clearing what wasn't given. */
 static int effect_replace(const struct handler *handler, const struct source_scope *scope, ProtobufCMessage *target,
-                          size_t depth)
+                          struct view_place place)
 {
     for (size_t i = 0; i < handler->replaced_count; i++)
         message_clear(target, handler->replaced[i]);
-    return effect_merge(handler, scope, target, depth);
+    return effect_merge(handler, scope, target, place);
 }
 
 static int effect_add(const struct handler *handler, const struct source_scope *scope, ProtobufCMessage *target,
-                      size_t depth)
+                      struct view_place place)
 {
-    (void)depth;
+    (void)place;
     for (size_t i = 0; i < handler->assignment_count; i++) {
         const struct assignment *assignment = &handler->assignments[i];
         const struct field_type *field = assignment->target;
@@ -220,17 +223,15 @@ static void remove_elements(const struct picked_step *picked, ProtobufCMessage *
     *count = kept;
 }
 
-/* Recursion is as deep as `into` is long. */
+/* Recursion is as deep as `into` is long; REMOVE's last step is a list with brackets. */
 static void remove_matches(const struct picked_step *steps, size_t count, ProtobufCMessage *message)
 {
     const struct field_type *field = steps->step->field;
 
     if (field->presence != PRESENCE_REPEATED) {
         ProtobufCMessage *inner = message_get_message(message, field);
-        if (inner != NULL && count > 1)
+        if (inner != NULL)
             remove_matches(steps + 1, count - 1, inner);
-        else if (inner != NULL)
-            message_clear(message, field); /* a path that ends in a message */
         return;
     }
     if (count == 1) {

@@ -9,7 +9,8 @@
 
 static int apply_to_child(const struct message_rules *rules, const struct field_type *field, ProtobufCMessage *message,
                           const struct source_scope *scope);
-static int derive(const struct derived_field *derived, ProtobufCMessage *message, const struct source_scope *scope);
+static int derive(const struct message_rules *rules, const struct derived_field *derived, ProtobufCMessage *message,
+                  const struct source_scope *scope);
 
 int rules_apply(const struct message_rules *rules, ProtobufCMessage *message, const struct source_scope *scope)
 {
@@ -27,7 +28,7 @@ int rules_apply(const struct message_rules *rules, ProtobufCMessage *message, co
             *count = rule->keep;
     }
     for (size_t i = 0; i < rules->derived_count; i++) {
-        int rc = derive(&rules->derived[i], message, scope);
+        int rc = derive(rules, &rules->derived[i], message, scope);
         if (rc < 0)
             return rc;
     }
@@ -124,7 +125,8 @@ static int walk_list(const struct derived_field *derived, const ProtobufCMessage
     return 0;
 }
 
-static int derive(const struct derived_field *derived, ProtobufCMessage *message, const struct source_scope *scope)
+static int derive(const struct message_rules *rules, const struct derived_field *derived, ProtobufCMessage *message,
+                  const struct source_scope *scope)
 {
     struct derivation_state state = {.value = {.kind = VALUE_ABSENT}};
     struct value result;
@@ -149,7 +151,8 @@ static int derive(const struct derived_field *derived, ProtobufCMessage *message
         message_set(message, derived->target, state.value);
         return 0;
     }
-    rc = convert_value(state.value, derived->target, scope, 0, &result);
+    struct view_place place = {0, rules}; /* no deeper than the element is already */
+    rc = convert_value(state.value, derived->target, place, scope, &result);
     if (rc < 0)
         return err_prefix(scope->fault->err, "%s", derived->target->parent->name);
     message_set(message, derived->target, result);

@@ -1,6 +1,6 @@
-/* A natural merge sort: stretches that are in order already are found and merged pairwise until one is left. A list that
- * an event changed in one place is two or three stretches, and one that it didn't change is found sorted by comparing
- * neighbours. qsort() is out: it isn't stable, and its order of equals would be the C library's. */
+/* A natural merge sort: stretches that are in order already are found and merged pairwise until one is left. A list
+ * that an event changed in one place is two or three stretches, and one that it didn't change is found sorted by
+ * comparing neighbours. qsort() is out: it isn't stable, and its order of equals would be the C library's. */
 #include "projector/projection_sort.h"
 
 #include "projector/projection_source.h"

@@ -208,8 +208,9 @@ static int sourced_date(const struct source *source, const struct source_scope *
     int64_t local = seconds + scope->utc_offset_s;
     struct calendar_date date = date_of_days((local >= 0 ? local : local - 86399) / 86400);
     char text[40];
-    int len = source->kind == SOURCE_DAY ? snprintf(text, sizeof(text), "%04d-%02d-%02d", date.year, date.month, date.day)
-                                         : snprintf(text, sizeof(text), "%04d-%02d", date.year, date.month);
+    int len = snprintf(text, sizeof(text), "%04d-%02d-%02d", date.year, date.month, date.day);
+    if (source->kind == SOURCE_MONTH)
+        len -= 3;
     ret_sourced->value = (struct value){.kind = VALUE_STRING,
                                         .text = span_of(arena_copy(scope->arena, text, (size_t)len), (size_t)len)};
     return 0;

@@ -1,0 +1,896 @@
+"""The view language again, in plain Python, written from its description and from nothing else.
+
+Everything is a dict or a list, everything is done the slowest obvious way, and nothing is shared with the C code but
+the protobuf library of Python: what both agree on for thousands of random events is what the language says.
+
+A message is a dict of its fields: one without presence (proto3 scalars) is always there when it comes from an event and
+may be missing in a view, where missing and zero are the same. Maps are lists of {"key", "value"}, sorted by key. A value
+on its own is a pair (kind, value); kinds are "bool", "int", "real", "text", "bytes", "enum", "message", "list".
+"""
+
+import datetime
+import functools
+import math
+import re
+import struct
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.descriptor import FieldDescriptor as F
+
+
+class Fault(Exception):
+    """The event can't be applied; reason is the word that `parked list` prints."""
+
+    def __init__(self, reason, text=""):
+        super().__init__(f"{reason}: {text}")
+        self.reason = reason
+
+
+INTEGERS = {
+    F.TYPE_INT32: (-(2**31), 2**31 - 1),
+    F.TYPE_SINT32: (-(2**31), 2**31 - 1),
+    F.TYPE_SFIXED32: (-(2**31), 2**31 - 1),
+    F.TYPE_UINT32: (0, 2**32 - 1),
+    F.TYPE_FIXED32: (0, 2**32 - 1),
+    F.TYPE_INT64: (-(2**63), 2**63 - 1),
+    F.TYPE_SINT64: (-(2**63), 2**63 - 1),
+    F.TYPE_SFIXED64: (-(2**63), 2**63 - 1),
+    F.TYPE_UINT64: (0, 2**64 - 1),
+    F.TYPE_FIXED64: (0, 2**64 - 1),
+}
+
+
+def kind_of(field):
+    if field.type in INTEGERS:
+        return "int"
+    return {
+        F.TYPE_BOOL: "bool",
+        F.TYPE_FLOAT: "real",
+        F.TYPE_DOUBLE: "real",
+        F.TYPE_STRING: "text",
+        F.TYPE_BYTES: "bytes",
+        F.TYPE_ENUM: "enum",
+        F.TYPE_MESSAGE: "message",
+    }[field.type]
+
+
+# By descriptor pool: the full names of fields that follow a rule and are never written.
+DERIVED_FIELDS = {}
+
+ZERO = {"int": 0, "bool": False, "real": 0.0, "text": "", "bytes": b"", "enum": 0}
+
+
+def is_map(field):
+    return field.is_repeated and field.type == F.TYPE_MESSAGE and field.message_type.GetOptions().map_entry
+
+
+# --- messages as dicts ------------------------------------------------------------------------------------------
+
+
+def from_pb(message):
+    out = {}
+    for field in message.DESCRIPTOR.fields:
+        value = getattr(message, field.name)
+        if is_map(field):
+            entry = field.message_type.fields_by_name["value"]
+            items = []
+            for key in sorted(value):
+                inner = from_pb(value[key]) if entry.type == F.TYPE_MESSAGE else value[key]
+                items.append({"key": key, "value": inner})
+            out[field.name] = items
+        elif field.is_repeated:
+            out[field.name] = [from_pb(v) if field.type == F.TYPE_MESSAGE else v for v in value]
+        elif field.has_presence:
+            if message.HasField(field.name):
+                out[field.name] = from_pb(value) if field.type == F.TYPE_MESSAGE else value
+        else:
+            out[field.name] = value
+    return out
+
+
+def to_pb(value, message):
+    for name, item in value.items():
+        field = message.DESCRIPTOR.fields_by_name[name]
+        if is_map(field):
+            for entry in item:
+                if field.message_type.fields_by_name["value"].type == F.TYPE_MESSAGE:
+                    to_pb(entry.get("value", {}), getattr(message, name)[entry["key"]])
+                else:
+                    zero = ZERO[kind_of(field.message_type.fields_by_name["value"])]
+                    getattr(message, name)[entry["key"]] = entry.get("value", zero)
+        elif field.is_repeated and field.type == F.TYPE_MESSAGE:
+            for element in item:
+                to_pb(element, getattr(message, name).add())
+        elif field.is_repeated:
+            getattr(message, name).extend(item)
+        elif field.type == F.TYPE_MESSAGE:
+            getattr(message, name).SetInParent()
+            to_pb(item, getattr(message, name))
+        else:
+            setattr(message, name, item)
+    return message
+
+
+def get(message, field):
+    """The value of a field as a source sees it: (kind, value), or None when it isn't set."""
+    if field.is_repeated:
+        return ("list", message.get(field.name, []), field)
+    if field.name in message:
+        return (kind_of(field), message[field.name], field)
+    if field.has_presence:
+        return None
+    return (kind_of(field), ZERO[kind_of(field)], field)
+
+
+def put(message, field, value):
+    """Sets a field; the other members of its oneof go."""
+    if field.containing_oneof is not None:
+        for other in field.containing_oneof.fields:
+            message.pop(other.name, None)
+    message[field.name] = value
+
+
+# --- conversion -------------------------------------------------------------------------------------------------
+
+
+def as_float32(number):
+    if math.isnan(number) or math.isinf(number):
+        return number
+    try:
+        return struct.unpack("<f", struct.pack("<f", number))[0]
+    except OverflowError:
+        raise Fault("overflow", "float") from None
+
+
+def convert_number(number, field):
+    if field.type == F.TYPE_DOUBLE:
+        return float(number)
+    if field.type == F.TYPE_FLOAT:
+        return as_float32(float(number))
+    if isinstance(number, float):
+        if not math.isfinite(number) or number != math.floor(number):
+            raise Fault("overflow", "fraction")
+        number = int(number)
+    low, high = INTEGERS[field.type]
+    if not low <= number <= high:
+        raise Fault("overflow", field.name)
+    return number
+
+
+def convert(source, field):
+    """(kind, value, field it came from or None) -> what a single `field` holds."""
+    kind, value, origin = source
+    target = kind_of(field)
+    if target in ("int", "real"):
+        if kind in ("int", "real", "enum"):
+            return convert_number(value, field)
+    elif target == "enum":
+        if kind == "enum":
+            name = origin.enum_type.values_by_number.get(value)
+            if origin.enum_type is not field.enum_type and name is not None:
+                same = field.enum_type.values_by_name.get(name.name)
+                value = same.number if same is not None else value
+        elif kind == "text" and origin is None:  # a literal
+            return field.enum_type.values_by_name[value].number
+        elif kind != "int" or not -(2**31) <= value < 2**31:
+            raise Fault("overflow", field.name)
+        if field.enum_type.is_closed and value not in field.enum_type.values_by_number:
+            raise Fault("overflow", field.name)
+        return value
+    elif target == "text":
+        if kind == "text":
+            return value
+        if kind == "enum":
+            name = origin.enum_type.values_by_number.get(value)
+            return name.name if name is not None else str(value)
+        if kind == "int":
+            return str(value)
+    elif target == "message" and kind == "message":
+        return convert_message(value, origin.message_type if origin else None, field.message_type)
+    elif target == kind:
+        return value
+    raise Fault("bad value", field.name)
+
+
+def convert_message(value, origin, target):
+    if origin is None or origin is target:
+        return copy(value)
+    out = {}
+    derived = DERIVED_FIELDS[target.file.pool]
+    for field in target.fields:
+        if field.name in origin.fields_by_name and field.full_name not in derived:
+            source = get(value, origin.fields_by_name[field.name])
+            if source is not None:
+                assign(out, field, source)
+    return out
+
+
+def copy(value):
+    if isinstance(value, dict):
+        return {name: copy(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [copy(item) for item in value]
+    return value
+
+
+def assign(message, field, source):
+    """MERGE of one field."""
+    if source is None:
+        return
+    if not field.is_repeated:
+        put(message, field, convert(source, field))
+        return
+    _, items, origin = source
+    element_kind = kind_of(origin)
+    message[field.name] = [convert((element_kind, item, origin), field) for item in items]
+    if is_map(field):
+        key = field.message_type.fields_by_name["key"]
+        by_key = {}
+        for entry in message[field.name]:
+            by_key[get_or_zero(entry, key)] = entry
+        message[field.name] = [by_key[k] for k in sorted(by_key)]
+
+
+def get_or_zero(message, field):
+    return message.get(field.name, None if field.type == F.TYPE_MESSAGE else ZERO[kind_of(field)])
+
+
+# --- comparing --------------------------------------------------------------------------------------------------
+
+
+def rank(source):
+    """A key such that sorting by it is the order of values: not set first, NaN before numbers."""
+    if source is None:
+        return (0,)
+    kind, value, field = source
+    if kind == "message":  # Timestamp, Duration
+        return (1, value.get("seconds", 0), value.get("nanos", 0))
+    if kind == "text":
+        return (1, value.encode())
+    if kind == "real" and math.isnan(value):
+        return (1, 0, 0)
+    if kind in ("int", "real", "enum"):
+        return (1, 1, value)
+    return (1, value)
+
+
+def compare(left, operator, right):
+    if left is None or right is None or is_nan(left) or is_nan(right):
+        return operator == "!="
+    if left[0] == "enum" and right[0] == "text":
+        named = left[2].enum_type.values_by_name.get(right[1])
+        right = ("enum", named.number, left[2]) if named is not None else right
+    a, b = rank(left), rank(right)
+    return {"=": a == b, "!=": a != b, "<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b}[operator]
+
+
+def is_nan(source):
+    return source[0] == "real" and math.isnan(source[1])
+
+
+# --- the language -----------------------------------------------------------------------------------------------
+
+
+def find_path(text, start):
+    """The fields of a path through messages, or None."""
+    fields = []
+    for name in text.split("."):
+        if start is None or name not in start.fields_by_name:
+            return None
+        fields.append(start.fields_by_name[name])
+        start = fields[-1].message_type if not fields[-1].is_repeated else None
+    return fields
+
+
+def read_path(fields, message):
+    for field in fields[:-1]:
+        message = message.get(field.name)
+        if message is None:
+            return None
+    return get(message, fields[-1])
+
+
+class Scope:
+    """What a source may look at: an element first, then the event."""
+
+    def __init__(self, event_type, event, element_type=None, element=None, time_ms=0, offset_s=0):
+        self.places = [(element_type, element)] if element_type else []
+        self.places.append((event_type, event))
+        self.time_ms = time_ms
+        self.offset_s = offset_s
+
+    def path(self, text):
+        for kind, message in self.places:
+            fields = find_path(text, kind)
+            if fields is not None:
+                return read_path(fields, message) if message is not None else None
+        raise KeyError(text)
+
+    def has(self, text):
+        return any(find_path(text, kind) is not None for kind, _ in self.places)
+
+    def source(self, text):
+        text = text.strip()
+        if text == "":
+            return None
+        if text[0] == "'":
+            return ("text", text[1:-1].replace("''", "'"), None)
+        if text in ("true", "false"):
+            return ("bool", text == "true", None)
+        if re.fullmatch(r"-?\d+", text):
+            return ("int", int(text), None)
+        if re.fullmatch(r"-?\d+(\.\d+)?([eE][-+]?\d+)?", text):
+            return ("real", float(text), None)
+        if text == "time()":
+            seconds, rest = divmod(self.time_ms, 1000)
+            return ("message", {"seconds": seconds, "nanos": rest * 1000000}, None)
+        called = re.fullmatch(r"(day|month)\(\s*([\w.]+)\s*\)", text)
+        if called:
+            return self.date(called.group(1), self.path(called.group(2)))
+        if text[0] == "-":
+            found = self.path(text[1:].strip())
+            if found is None:
+                return None
+            return ("real", 0.0 - found[1], None) if found[0] == "real" else ("int", -found[1], None)
+        return self.path(text)
+
+    def date(self, function, source):
+        if source is None:
+            return None
+        try:
+            at = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=source[1].get("seconds", 0))
+            at = at + datetime.timedelta(seconds=self.offset_s)
+        except OverflowError:
+            raise Fault("overflow", function) from None
+        text = f"{at.year:04}-{at.month:02}-{at.day:02}"
+        return ("text", text if function == "day" else text[:7], None)
+
+
+def conditions_hold(conditions, scope):
+    for condition in conditions:
+        left, operator, right = re.fullmatch(r"\s*([\w.]+)\s*(=|!=|<=|>=|<|>)\s*(.*?)\s*", condition).groups()
+        if not compare(scope.path(left), operator, scope.source(right)):
+            return False
+    return True
+
+
+def split_into(text):
+    """"a[b,c].d" -> [("a", ["b", "c"]), ("d", None)]"""
+    steps = []
+    for name, _, brackets in re.findall(r"(\w+)(\[([^\]]*)\])?", text):
+        steps.append((name, [b.strip() for b in brackets.split(",")] if brackets else None))
+    return steps
+
+
+MAKING = ("MERGE", "REPLACE", "UPSERT", "APPEND", "ADD")
+DERIVED = ("count", "sum", "min", "max", "first")
+
+
+class Handler:
+    def __init__(self, schema, view, ordinal, options):
+        self.view, self.ordinal = view, ordinal
+        self.event = schema.pool.FindMessageTypeByName(options.event)
+        self.apply = options.DESCRIPTOR.fields_by_name["apply"].enum_type.values_by_number[options.apply].name
+        self.into = split_into(options.into)
+        self.each = self.event.fields_by_name[options.each] if options.each else None
+        self.sources = {name: options.__getattribute__("from")[name] for name in options.__getattribute__("from")}
+        self.when = list(options.when)
+        self.tombstone = options.tombstone
+        package = self.event.file.package.split(".")
+        if len(package) > 1 and re.fullmatch(r"v\d+\w*", package[-1]):
+            package = package[:-1]
+        self.stream = options.stream or ".".join(package)
+        self.target = view.type
+        for name, _ in self.into:
+            self.target = self.target.fields_by_name[name].message_type
+
+    def named_source(self, name, scope):
+        if name in self.sources:
+            return scope.source(self.sources[name])
+        return scope.path(name) if scope.has(name) else None
+
+    def has_source(self, name, scope):
+        if name in self.sources:
+            return self.sources[name].strip() != ""
+        return scope.has(name)
+
+    def empty_scope(self):
+        return Scope(self.event, None, self.each.message_type if self.each else None, None)
+
+    def assigned(self):
+        """The fields that MERGE writes."""
+        if self.apply in ("REMOVE", "DELETE", "ERASE"):
+            return []
+        taken = set()
+        if not self.into:
+            taken.update(self.view.keys)
+        elif self.into[-1][1] and self.apply != "APPEND":
+            taken.update(self.into[-1][1])
+        scope = self.empty_scope()
+        fields = []
+        for field in self.target.fields:
+            rules = self.view.schema.rules(field)
+            ruled = rules is not None and (any(getattr(rules, d) for d in DERIVED) or rules.lookup)
+            if field.name not in taken and not ruled and self.has_source(field.name, scope):
+                fields.append(field)
+        return fields
+
+    def written(self):
+        """The view's own fields that this handler writes."""
+        if self.apply in ("DELETE", "ERASE"):
+            return []
+        return [self.into[0][0]] if self.into else [field.name for field in self.assigned()]
+
+
+class View:
+    def __init__(self, schema, descriptor, options):
+        self.schema, self.type = schema, descriptor
+        kebab = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", descriptor.name).lower()
+        self.name = options.name or kebab
+        self.keys = list(options.key)
+        zone = re.fullmatch(r"([+-])(\d\d):(\d\d)", options.time_zone or "+00:00").groups()
+        self.offset_s = (int(zone[1]) * 60 + int(zone[2])) * 60 * (-1 if zone[0] == "-" else 1)
+        self.handlers = [Handler(schema, self, i, on) for i, on in enumerate(options.on)]
+        self.home = self.handlers[0].stream
+        self.streams = {}
+        for handler in self.handlers:
+            for name in handler.written():
+                self.streams[name] = handler.stream
+        # Bracket fields break ties; REMOVE may pick elements by fewer.
+        self.brackets = {}
+        for handler in self.handlers:
+            if handler.apply == "REMOVE":
+                continue
+            at = self.type
+            for name, brackets in handler.into:
+                if brackets:
+                    self.brackets[(at.full_name, name)] = brackets
+                at = at.fields_by_name[name].message_type
+
+
+class Schema:
+    def __init__(self, descriptor_set):
+        self.pool = descriptor_pool.DescriptorPool()
+        files = descriptor_pb2.FileDescriptorSet.FromString(descriptor_set)
+        for file in files.file:
+            self.pool.Add(file)
+        # Read again with the pool's own descriptor.proto, which knows the extensions.
+        self.view_option = self.pool.FindExtensionByName("tarn.view")
+        self.field_option = self.pool.FindExtensionByName("tarn.field")
+        self.message_options = self.cls("google.protobuf.MessageOptions")
+        self.field_options = self.cls("google.protobuf.FieldOptions")
+        self.view_class = self.cls("tarn.View")
+        self.field_class = self.cls("tarn.Field")
+        self.options, self.field_rules = {}, {}
+        for file in files.file:
+            for message in file.message_type:
+                self.read_options(file.package, message)
+        DERIVED_FIELDS[self.pool] = {
+            ".".join(name) for name, rules in self.field_rules.items() if any(getattr(rules, d) for d in DERIVED)
+        }
+        self.views = [View(self, self.pool.FindMessageTypeByName(name), o) for name, o in self.options.items()]
+        self.views.sort(key=lambda view: view.name)
+
+    def cls(self, name):
+        return message_factory.GetMessageClass(self.pool.FindMessageTypeByName(name))
+
+    def read_options(self, scope, message):
+        full_name = f"{scope}.{message.name}" if scope else message.name
+        options = self.message_options.FromString(message.options.SerializeToString())
+        if options.HasExtension(self.view_option):
+            self.options[full_name] = options.Extensions[self.view_option]
+        for field in message.field:
+            options = self.field_options.FromString(field.options.SerializeToString())
+            if options.HasExtension(self.field_option):
+                self.field_rules[(full_name, field.name)] = options.Extensions[self.field_option]
+        for nested in message.nested_type:
+            self.read_options(full_name, nested)
+
+    def rules(self, field):
+        return self.field_rules.get((field.containing_type.full_name, field.name))
+
+    def handlers_of(self, event_name):
+        return [h for view in self.views for h in view.handlers if h.event.full_name == event_name]
+
+
+# --- effects ----------------------------------------------------------------------------------------------------
+
+
+def targets(handler, message, at, steps, bracket_values, remove):
+    """Every message at the end of `into` (REMOVE: every list with what to remove); made on the way if not removing."""
+    if not steps:
+        yield message
+        return
+    (name, brackets), rest = steps[0], steps[1:]
+    field = at.fields_by_name[name]
+    if not field.is_repeated:
+        if name not in message:
+            if remove:
+                return
+            put(message, field, {})
+        yield from targets(handler, message[name], field.message_type, rest, bracket_values[1:], remove)
+        return
+    wanted = bracket_values[0]
+    items = message.setdefault(name, [])
+    matches = []
+    if wanted is not None:
+        element = field.message_type
+        for item in items:
+            found = [get(item, element.fields_by_name[b]) for b in brackets]
+            if all(f is not None and rank(f) == rank(w) for f, w in zip(found, wanted)):
+                matches.append(item)
+    if remove:
+        for match in matches:
+            if rest:
+                yield from targets(handler, match, field.message_type, rest, bracket_values[1:], True)
+            else:
+                items[:] = [item for item in items if item is not match]
+        return
+    if matches:
+        chosen = matches[0]
+    else:
+        chosen = {}
+        for bracket, value in zip(brackets or [], wanted or []):
+            put(chosen, field.message_type.fields_by_name[bracket], value[1])
+        items.append(chosen)
+    yield from targets(handler, chosen, field.message_type, rest, bracket_values[1:], False)
+
+
+def apply_handler(handler, scope, view_message):
+    view = handler.view
+    if handler.apply == "DELETE":
+        for name, stream in view.streams.items():
+            if stream == view.home:
+                view_message.pop(name, None)
+        return
+
+    bracket_values, at = [], view.type
+    for name, brackets in handler.into:
+        at = at.fields_by_name[name].message_type
+        values = None
+        if brackets:
+            values = []
+            for bracket in brackets:
+                field = at.fields_by_name[bracket]
+                source = handler.named_source(bracket, scope)
+                if source is None:
+                    raise Fault("bad value", bracket)
+                values.append((kind_of(field), convert(source, field), field))
+        bracket_values.append(values)
+
+    for target in targets(handler, view_message, view.type, handler.into, bracket_values, handler.apply == "REMOVE"):
+        if handler.apply == "REMOVE":
+            continue
+        if handler.apply == "REPLACE":
+            for field in handler.target.fields:
+                mine = view.streams.get(field.name) == handler.stream if not handler.into else True
+                if mine:
+                    target.pop(field.name, None)
+        for field in handler.assigned():
+            source = handler.named_source(field.name, scope)
+            if handler.apply != "ADD":
+                assign(target, field, source)
+            elif source is not None:
+                add(target, field, source)
+
+
+def add(target, field, source):
+    before = get(target, field)
+    before = 0 if before is None else before[1]
+    number = source[1]
+    if kind_of(field) == "int":
+        if isinstance(number, float):
+            if not math.isfinite(number) or number != math.floor(number):
+                raise Fault("overflow")
+            number = int(number)
+        put(target, field, convert_number(before + number, field))
+        return
+    total = float(before) + float(number)
+    if math.isinf(total) and math.isfinite(before) and math.isfinite(number):
+        raise Fault("overflow")
+    put(target, field, convert_number(total, field))
+
+
+# --- rules ------------------------------------------------------------------------------------------------------
+
+
+def apply_rules(schema, view, kind, message):
+    for field in kind.fields:
+        if field.type == F.TYPE_MESSAGE and field.name in message:
+            children = message[field.name] if field.is_repeated else [message[field.name]]
+            for child in children:
+                apply_rules(schema, view, field.message_type, child)
+    for field in kind.fields:
+        rules = schema.rules(field)
+        if rules is None or not field.is_repeated:
+            continue
+        if rules.order_by:
+            brackets = view.brackets.get((kind.full_name, field.name), [])
+            message[field.name] = sorted_list(message.get(field.name, []), field.message_type, rules.order_by, brackets)
+        if rules.keep:
+            message[field.name] = message.get(field.name, [])[: rules.keep]
+    for field in kind.fields:
+        rules = schema.rules(field)
+        for derivation in DERIVED:
+            if rules is not None and getattr(rules, derivation):
+                derive(derivation, getattr(rules, derivation), list(rules.where), kind, message, field)
+
+
+def sorted_list(items, kind, order_by, brackets):
+    descending = order_by.startswith("-")
+    by = kind.fields_by_name[order_by.lstrip("-").strip()]
+
+    def order(a, b):
+        left, right = rank(get(a, by)), rank(get(b, by))
+        if left != right:
+            return (1 if left > right else -1) * (-1 if descending else 1)
+        left = [rank(get(a, kind.fields_by_name[name])) for name in brackets]
+        right = [rank(get(b, kind.fields_by_name[name])) for name in brackets]
+        return (left > right) - (left < right)
+
+    return sorted(items, key=functools.cmp_to_key(order))
+
+
+def derive(derivation, path, where, kind, message, field):
+    name, _, inner = path.partition(".")
+    listed = kind.fields_by_name[name]
+    chosen = []
+    for item in message.get(name, []):
+        if listed.type != F.TYPE_MESSAGE:
+            chosen.append((kind_of(listed), item, listed))
+            continue
+        if not conditions_hold(where, Scope(listed.message_type, item)):
+            continue
+        if inner:
+            chosen.append(read_path(find_path(inner, listed.message_type), item))
+        else:
+            chosen.append(("message", item, listed))
+
+    if derivation == "count":
+        put(message, field, convert_number(len(chosen), field))
+        return
+    values = [value for value in chosen if value is not None]
+    if derivation == "sum":
+        total = 0
+        for value in values:
+            before = total
+            total = total + value[1]
+            if isinstance(total, float) and math.isinf(total) and math.isfinite(before) and math.isfinite(value[1]):
+                raise Fault("overflow")
+        put(message, field, convert_number(total, field))
+        return
+    message.pop(field.name, None)
+    if derivation == "first":
+        values = chosen[:1] if chosen and chosen[0] is not None else []
+    if not values:
+        return
+    best = values[0]
+    for value in values[1:]:
+        if (derivation == "min" and rank(value) < rank(best)) or (derivation == "max" and rank(value) > rank(best)):
+            best = value
+    put(message, field, convert(best, field))
+
+
+# --- views and records ------------------------------------------------------------------------------------------
+
+
+def owner_text(field, value):
+    kind = kind_of(field)
+    if kind == "text":
+        return value.encode()
+    if kind == "bytes":
+        return value
+    if kind == "enum":
+        name = field.enum_type.values_by_number.get(value)
+        return (name.name if name is not None else str(value)).encode()
+    return str(value).encode()
+
+
+def parse_owner(field, text):
+    kind = kind_of(field)
+    try:
+        if kind == "text":
+            value = text.decode()
+        elif kind == "bytes":
+            value = text
+        elif kind == "enum":
+            named = field.enum_type.values_by_name.get(text.decode())
+            value = named.number if named is not None else int(text.decode())
+        else:
+            value = int(text.decode())
+    except (UnicodeDecodeError, ValueError):
+        raise Fault("foreign key") from None
+    if owner_text(field, value) != text:
+        raise Fault("foreign key")
+    return value
+
+
+class Row:
+    def __init__(self, view, key):
+        self.made = False
+        self.message = {name: value for name, value in zip(view.keys, key)}
+
+
+class Model:
+    """Views by (view name, key), erasure marks, and records that could not be applied with those that wait behind."""
+
+    def __init__(self, schema, max_view_bytes=1 << 62):
+        self.schema = schema
+        self.rows = {}
+        self.marks = set()
+        self.parked = []
+        self.max_view_bytes = max_view_bytes
+
+    # A record: dict of topic, offset, key (bytes or None), time_ms, type, value (bytes or None).
+
+    def handle(self, record):
+        handlers = self.schema.handlers_of(record["type"])
+        if record["value"] is None:
+            handlers = [h for h in handlers if h.tombstone]
+        if not handlers:
+            return
+        if record["key"] is None:
+            self.park(record, "no key")
+            return
+        waits = any(p["unit"] == (record["topic"], record["key"]) for p in self.parked)
+        try:
+            event = self.decode(record)
+            self.apply([h for h in handlers if h.apply == "ERASE"], event, record)
+        except Fault as fault:
+            if not self.all_erased(handlers, record):
+                self.park(record, fault.reason if not waits else "waiting")
+            return
+        rest = [h for h in handlers if h.apply != "ERASE"]
+        if not rest or self.all_erased(rest, record):
+            return
+        if waits:
+            waits = any(p["unit"] == (record["topic"], record["key"]) for p in self.parked)
+        if waits:
+            self.park(record, "waiting")
+            return
+        try:
+            self.apply(rest, event, record)
+        except Fault as fault:
+            self.park(record, fault.reason)
+
+    def decode(self, record):
+        if record["value"] is None:
+            return None
+        try:
+            return from_pb(self.schema.cls(record["type"]).FromString(record["value"]))
+        except Exception:
+            raise Fault("unparseable") from None
+
+    def park(self, record, reason):
+        unit = (record["topic"], record["key"]) if record["key"] is not None else (record["topic"], record["offset"], "")
+        self.parked.append({"unit": unit, "record": record, "reason": reason})
+
+    def all_erased(self, handlers, record):
+        """Whether the owner of the record is erased in all views that these handlers feed."""
+        try:
+            return all((h.view.name, (parse_owner(h.view.type.fields_by_name[h.view.keys[0]], record["key"]),)) in
+                       self.marks for h in handlers)
+        except Fault:
+            return False
+
+    def erased(self, view, key):
+        return any((view.name, tuple(key[: n + 1])) in self.marks for n in range(len(key)))
+
+    def apply(self, handlers, event, record):
+        work, marks = {}, set()
+        for handler in sorted(handlers, key=lambda h: h.apply != "ERASE"):
+            self.run(handler, event, record, work, marks)
+        for (name, key), row in work.items():
+            view = next(v for v in self.schema.views if v.name == name)
+            if any((name, key[: n + 1]) in marks for n in range(len(key))):
+                continue
+            self.check_size(view, handlers, row)
+            if not row.made and not any(self.is_set(view, row, f) for f in view.streams):
+                self.rows.pop((name, key), None)
+                work[(name, key)] = None
+        for at, row in work.items():
+            if row is not None:
+                self.rows[at] = row
+        self.erase(marks)
+
+    def is_set(self, view, row, name):
+        field = view.type.fields_by_name[name]
+        if name not in row.message:
+            return False
+        if field.is_repeated:
+            return len(row.message[name]) > 0
+        if field.has_presence:
+            return True
+        # A double is zero when its bits are: -0.0 is something.
+        return row.message[name] != ZERO[kind_of(field)] or str(row.message[name]) == "-0.0"
+
+    def check_size(self, view, handlers, row):
+        if not handlers:
+            return
+        part = {n: v for n, v in row.message.items() if view.streams.get(n) == handlers[0].stream}
+        if to_pb(part, self.schema.cls(view.type.full_name)()).ByteSize() > self.max_view_bytes:
+            raise Fault("too large")
+
+    def run(self, handler, event, record, work, marks):
+        view = handler.view
+        elements = [None]
+        if handler.each is not None:
+            elements = event.get(handler.each.name, []) if event is not None else []
+        touched = []
+        for element in elements:
+            scope = Scope(handler.event, event, handler.each.message_type if handler.each else None, element,
+                          record["time_ms"], view.offset_s)
+            if not conditions_hold(handler.when, scope):
+                continue
+            if handler.apply == "ERASE":
+                key = self.key(handler, scope, record, event)
+                marks.add((view.name, key))
+                continue
+            try:
+                key = self.key(handler, scope, record, event)
+            except Fault as fault:
+                if fault.reason != "foreign key" and self.all_erased([handler], record):
+                    continue
+                raise
+            if self.erased(view, key) or any((view.name, key[: n + 1]) in marks for n in range(len(key))):
+                continue
+            at = (view.name, key)
+            if at not in work:
+                row = Row(view, key)
+                if at in self.rows:
+                    row.made, row.message = self.rows[at].made, copy(self.rows[at].message)
+                work[at] = row
+            if at not in touched:
+                touched.append(at)
+            apply_handler(handler, scope, work[at].message)
+            if handler.stream == view.home:
+                if handler.apply in MAKING:
+                    work[at].made = True
+                elif handler.apply == "DELETE":
+                    work[at].made = False
+        for at in touched:
+            apply_rules(self.schema, view, view.type, work[at].message)
+
+    def key(self, handler, scope, record, event):
+        view = handler.view
+        owner_field = view.type.fields_by_name[view.keys[0]]
+        if event is None:
+            return (parse_owner(owner_field, record["key"]),)
+        key, scope_type = [], handler.empty_scope()
+        for position, name in enumerate(view.keys):
+            field = view.type.fields_by_name[name]
+            if handler.apply == "ERASE" and not handler.has_source(name, scope_type):
+                break
+            source = handler.named_source(name, scope)
+            if source is None:
+                raise Fault("no key", name)
+            value = convert(source, field)
+            if value in ("", b""):
+                raise Fault("no key", name)
+            if position == 0 and owner_text(field, value) != record["key"]:
+                raise Fault("foreign key")
+            key.append(value)
+        return tuple(key)
+
+    def erase(self, marks):
+        if not marks:
+            return
+        self.marks |= marks
+        for name, key in marks:
+            for at in [a for a in self.rows if a[0] == name and a[1][: len(key)] == key]:
+                del self.rows[at]
+        # Parked events whose views are all erased go; what waited behind them may run now.
+        self.parked, again = [], self.parked
+        for entry in again:
+            handlers = self.schema.handlers_of(entry["record"]["type"])
+            record = entry["record"]
+            if record["key"] is not None and self.all_erased([h for h in handlers if h.apply != "ERASE"], record):
+                continue
+            blocked = any(p["unit"] == entry["unit"] for p in self.parked)
+            if entry["reason"] == "waiting" and not blocked:
+                self.handle(record)
+            else:
+                self.parked.append(entry)
+
+    def view_message(self, view, row):
+        return to_pb(row.message, self.schema.cls(view.type.full_name)())
