@@ -55,4 +55,4 @@ const struct config_option run_options[] = {
     LATER("announce-topic", "The topic of announcements."),
     LATER("dedupe", "How long the ids of events are remembered."),
 };
-const size_t run_option_count = ARRAY_COUNT(run_options);
+_Static_assert(ARRAY_COUNT(run_options) == RUN_OPTION_COUNT, "as many rows as the table is said to have");

@@ -23,7 +23,7 @@ struct run_settings {
     const char *refused; /* where the values of refused options would go */
 };
 
+enum { RUN_OPTION_COUNT = 19 };
 extern const struct config_option run_options[];
-extern const size_t run_option_count;
 
 #endif
