@@ -231,34 +231,43 @@ static bool parse_version(struct span version, struct http_head *head, struct ht
     return refuse(refusal, 400, "a request line is METHOD SP URL SP HTTP/1.1");
 }
 
-/* origin-form, or absolute-form, of which only path and query count: there is one site here. */
-static bool parse_target(struct span target, struct http_head *head, struct http_refusal *refusal)
+/* Takes scheme and host off a target in absolute-form: there is one site here. False when the host isn't one. */
+static bool strip_authority(struct span *target, bool *ret_is_absolute)
 {
     static const char *const schemes[] = {"http://", "https://"};
 
-    if (!all_of(target, TARGET))
-        return refuse(refusal, 400, "the URL holds a byte that must be percent-encoded");
     for (size_t i = 0; i < ARRAY_COUNT(schemes); i++) {
         size_t len = strlen(schemes[i]);
-        if (target.len <= len || strncasecmp(target.at, schemes[i], len) != 0)
+        if (target->len <= len || strncasecmp(target->at, schemes[i], len) != 0)
             continue;
         size_t end = len;
-        while (end < target.len && span_bytes(target)[end] != '/' && span_bytes(target)[end] != '?')
+        while (end < target->len && span_bytes(*target)[end] != '/' && span_bytes(*target)[end] != '?')
             end++;
-        if (end == len || !all_of(part(target, len, end), HOST))
-            return refuse(refusal, 400, "the URL's host isn't one");
-        target = part(target, end, target.len);
-        if (target.len == 0)
-            target = SPAN_LITERAL("/");
-        break;
+        bool is_host = end > len && all_of(part(*target, len, end), HOST);
+        *target = part(*target, end, target->len);
+        *ret_is_absolute = true;
+        return is_host;
     }
-    if (*span_bytes(target) != '/')
-        return refuse(refusal, 400, "the URL begins with a slash");
+    *ret_is_absolute = false;
+    return true;
+}
 
-    const uint8_t *mark = memchr(target.at, '?', target.len);
+static bool parse_target(struct span target, struct http_head *head, struct http_refusal *refusal)
+{
+    bool is_absolute;
+
+    if (!strip_authority(&target, &is_absolute))
+        return refuse(refusal, 400, "the URL's host isn't one");
+    if (!all_of(target, TARGET))
+        return refuse(refusal, 400, "the URL holds a byte that must be percent-encoded");
+    const uint8_t *mark = target.len > 0 ? memchr(target.at, '?', target.len) : NULL;
     size_t path_len = mark != NULL ? (size_t)(mark - span_bytes(target)) : target.len;
     head->path = part(target, 0, path_len);
     head->query = mark != NULL ? part(target, path_len + 1, target.len) : part(target, target.len, target.len);
+    if (path_len == 0 && is_absolute)
+        head->path = SPAN_LITERAL("/");
+    if (head->path.len == 0 || *span_bytes(head->path) != '/')
+        return refuse(refusal, 400, "the URL begins with a slash");
     return true;
 }
 
