@@ -72,14 +72,6 @@ void flusher_close(struct flusher **flusher)
     *flusher = NULL;
 }
 
-bool flusher_is_busy(struct flusher *flusher)
-{
-    pthread_mutex_lock(&flusher->mutex);
-    bool is_busy = flusher->job != NULL || flusher->finished != NULL;
-    pthread_mutex_unlock(&flusher->mutex);
-    return is_busy;
-}
-
 void flusher_start(struct flusher *flusher, struct job *job)
 {
     pthread_mutex_lock(&flusher->mutex);

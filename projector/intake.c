@@ -146,9 +146,9 @@ const struct view *const *intake_topic_views(const struct intake *intake, uint16
 }
 
 struct incoming intake_incoming(const struct intake *intake, const struct record_source *source,
-                                const struct record *record)
+                                const struct record *record, uint64_t unit_hash)
 {
-    struct incoming incoming = {.at = {.topic = record->topic, .partition = record->partition, .offset = record->offset},
+    struct incoming incoming = {.at = {unit_hash, record->topic, record->partition, record->offset},
                                 .has_key = record->has_key,
                                 .is_null = record->is_null,
                                 .time_ms = record->time_ms,
@@ -157,7 +157,6 @@ struct incoming intake_incoming(const struct intake *intake, const struct record
                                 .value = record->value};
     const struct generation_settings *settings = intake->settings;
 
-    incoming.at.unit_hash = layout_unit_hash(&incoming.at, record->has_key, record->key);
     for (size_t i = 0; source != NULL && !record->is_null && i < settings->type_header_count; i++) {
         struct span type;
         if (source->header(source->self, record, settings->type_headers[i], &type) && type.len > 0) {

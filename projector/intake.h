@@ -43,7 +43,7 @@ void intake_free(struct intake **intake);
 
 /* A record as an event on its way in, with its type as headers or settings have it. source NULL: without headers. */
 struct incoming intake_incoming(const struct intake *intake, const struct record_source *source,
-                                const struct record *record);
+                                const struct record *record, uint64_t unit_hash);
 
 /* err is set when the verdict is INTAKE_BAD. */
 struct intake_answer intake_judge(const struct intake *intake, const struct incoming *incoming, struct err *err);

@@ -96,11 +96,10 @@ int materializer_event_fd(const struct materializer *materializer);
 /* Commits everything and waits for it (commands, tests, a stop with little left to do). ERR_FULL too. */
 MUST_CHECK int materializer_flush(struct materializer *materializer, struct err *err);
 
-/* Commits that have been made, and the number of the one that will hold what has been handled so far: what a request
- * waits for. materializer_hurry() has it made as soon as possible. */
-uint64_t materializer_commits(const struct materializer *materializer);
-uint64_t materializer_next_commit(const struct materializer *materializer);
-void materializer_hurry(struct materializer *materializer);
+/* What a request waits for: everything changed before the mark was taken is committed. Taking one has it done as soon as
+ * possible. */
+uint64_t materializer_mark(struct materializer *materializer);
+bool materializer_is_committed(const struct materializer *materializer, uint64_t mark);
 
 /* NULL, or why nothing is being committed ("no space left on device ..."); lives until the next turn. */
 const char *materializer_stalled(const struct materializer *materializer);

@@ -277,6 +277,16 @@ bool positions_must_write(const struct partition *partition, unsigned range, uin
     return true;
 }
 
+bool positions_row_differs(const struct partition *partition)
+{
+    const struct partition_row *a = &partition->row;
+    const struct partition_row *b = &partition->stored_row;
+
+    return !partition->has_stored || a->state != b->state || a->end_offset != b->end_offset ||
+           a->seen_at_ms != b->seen_at_ms || a->start_after != b->start_after ||
+           a->partition_count != b->partition_count || a->partitioner != b->partitioner;
+}
+
 void positions_stored(struct partition *partition, unsigned range, const struct position *position)
 {
     partition->stored[range] = *position;
@@ -290,13 +300,6 @@ void positions_row_stored(struct partition *partition, const struct partition_ro
     partition->stored_row = *row;
 }
 
-static bool row_differs(const struct partition_row *a, const struct partition_row *b)
-{
-    return a->state != b->state || a->end_offset != b->end_offset || a->seen_at_ms != b->seen_at_ms ||
-           a->start_after != b->start_after || a->partition_count != b->partition_count ||
-           a->partitioner != b->partitioner;
-}
-
 void positions_look(struct positions *positions)
 {
     positions->has_moved = false;
@@ -307,12 +310,12 @@ void positions_look(struct positions *positions)
             positions->has_moved = true;
         for (unsigned range = 0; range < RANGE_COUNT && !positions->has_moved; range++)
             positions->has_moved = partition->cursor.next_offset > partition->stored[range].next_offset;
-        if (row_differs(&partition->row, &partition->stored_row))
+        if (positions_row_differs(partition))
             positions->has_changed = true;
     }
 }
 
-unsigned positions_oldest_range(const struct positions *positions)
+unsigned positions_oldest_range(const struct positions *positions, const uint64_t last_jobs[RANGE_COUNT])
 {
     int64_t sums[RANGE_COUNT] = {0};
     unsigned oldest = 0;
@@ -321,7 +324,7 @@ unsigned positions_oldest_range(const struct positions *positions)
         for (unsigned range = 0; range < RANGE_COUNT; range++)
             sums[range] += positions->partitions[i]->stored[range].next_offset;
     for (unsigned range = 1; range < RANGE_COUNT; range++)
-        if (sums[range] < sums[oldest])
+        if (sums[range] < sums[oldest] || (sums[range] == sums[oldest] && last_jobs[range] < last_jobs[oldest]))
             oldest = range;
     return oldest;
 }

@@ -106,13 +106,15 @@ struct position positions_of_range(const struct partition *partition, unsigned r
 bool positions_must_write(const struct partition *partition, unsigned range, uint32_t ranges,
                           struct position *ret_position);
 
+bool positions_row_differs(const struct partition *partition);
+
 /* The job that wrote them is committed. */
 void positions_stored(struct partition *partition, unsigned range, const struct position *position);
 void positions_row_stored(struct partition *partition, const struct partition_row *row);
 /* Sets has_moved and has_changed anew. */
 void positions_look(struct positions *positions);
 
-/* The range that is furthest behind. */
-unsigned positions_oldest_range(const struct positions *positions);
+/* The range that is furthest behind; among equals the one whose last job has the smallest number. */
+unsigned positions_oldest_range(const struct positions *positions, const uint64_t last_jobs[RANGE_COUNT]);
 
 #endif

@@ -1,0 +1,27 @@
+/* projector/decisions.h - what people decide about parked events: try again, or drop. */
+#ifndef TARN_PROJECTOR_DECISIONS_H
+#define TARN_PROJECTOR_DECISIONS_H
+
+#include "projector/applier.h"
+#include "projector/materializer.h"
+#include "schema/store/dropped.h"
+
+struct decisions {
+    struct applier *applier;
+    struct parked_units *parked;
+    struct dropped *dropped; /* NULL: none are kept (tests) */
+    const struct generation_settings *settings;
+};
+
+/* Whether somebody decided to drop that record. */
+bool decisions_has_dropped(const struct decisions *decisions, uint16_t topic, int32_t partition, int64_t offset);
+
+MUST_CHECK int decisions_retry(const struct decisions *decisions, const struct parked_selection *selection,
+                               struct parked_outcome *ret_outcome, struct err *err);
+MUST_CHECK int decisions_drop(const struct decisions *decisions, const struct parked_selection *selection,
+                              struct parked_outcome *ret_outcome, struct err *err);
+
+/* After a start: parked events whose dropping was decided but didn't reach the store. */
+MUST_CHECK int decisions_catch_up(const struct decisions *decisions, struct err *err);
+
+#endif
