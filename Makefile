@@ -117,10 +117,10 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libtest.a $(LIBS)
 $(BUILD)/dev/%: $(BUILD)/obj/ops/dev/%.o $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-# What the Python models and comparisons drive.
 $(BUILD)/bench/%: $(BUILD)/obj/ops/bench/%.o $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+# What the Python models and comparisons drive.
 $(BUILD)/model/%: $(BUILD)/obj/tests/model/%.o $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
