@@ -301,7 +301,7 @@ static int look(struct control *control, struct err *err)
     return durable_list(control->requests, &control->names, &control->name_count, err);
 }
 
-static void free_request(struct control_request **request)
+void control_request_free(struct control_request **request)
 {
     free((*request)->kind);
     json_decref((*request)->arguments);
@@ -426,7 +426,7 @@ int control_answer(struct control *control, struct control_request **request, js
 {
     int rc = write_outcome(control, (*request)->id, outcome, failure, err);
 
-    free_request(request);
+    control_request_free(request);
     if (clock_wall_ms(control->clock) - control->cleaned_at_ms > OUTCOME_KEPT_MS)
         clean_outcomes(control);
     return rc;

@@ -58,4 +58,7 @@ MUST_CHECK int control_take(struct control *control, struct control_request **re
 MUST_CHECK int control_answer(struct control *control, struct control_request **request, json_t *outcome,
                               const struct err *failure, struct err *err);
 
+/* Lets go of a request without an answer: it comes again after the next control_open(). */
+void control_request_free(struct control_request **request);
+
 #endif
