@@ -4,7 +4,8 @@
  * isn't whole yet, a request that waits, an answer that the socket didn't take.
  *
  * epoll is edge-triggered and armed once, at accept: no system call changes what is waited for. The price is that
- * `is_readable` must be remembered: a recv() that fills less than the buffer has emptied the socket.
+ * `is_readable` must be remembered: a recv() that fills less than the buffer has emptied the socket, unless the client's
+ * end has been announced behind it.
  *
  * While answers wait for the client, or a request for the handler, nothing more is read: the client's own TCP window
  * fills, and it waits. */
@@ -60,6 +61,8 @@ void http_connection_run(struct http_loop *loop, struct http_connection *connect
     }
     if (events & (EPOLLIN | EPOLLRDHUP))
         connection->is_readable = true;
+    if (events & EPOLLRDHUP)
+        connection->is_ending = true;
     if (connection->stage == HTTP_STAGE_CLOSING) {
         if (!drain_closing(loop, connection))
             http_connection_close(loop, connection);
@@ -144,7 +147,7 @@ static bool run_input(struct http_loop *loop, struct http_connection *connection
             http_connection_close(loop, connection);
             return false;
         }
-        connection->is_readable = got == HTTP_READ_BYTES;
+        connection->is_readable = got == HTTP_READ_BYTES || (got > 0 && connection->is_ending);
         connection->has_ended = got == 0;
         if (got <= 0)
             break;
@@ -376,7 +379,7 @@ static bool drain_closing(struct http_loop *loop, struct http_connection *connec
         ssize_t got = recv(connection->fd, loop->read_buffer, HTTP_READ_BYTES, 0);
         if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
             return false;
-        connection->is_readable = got == HTTP_READ_BYTES;
+        connection->is_readable = got == HTTP_READ_BYTES || (got > 0 && connection->is_ending);
     }
     return !connection->is_readable; /* one that still sends as fast as that is cut off */
 }

@@ -10,6 +10,7 @@ struct http_connection {
     int fd;
     enum http_stage stage;
     bool is_readable;   /* edge-triggered: there may be more to read */
+    bool is_ending;     /* the client's end has been announced: a short read isn't the last one */
     bool has_ended;     /* the client sends no more */
     bool is_last;       /* close once what is in `out` is sent */
     bool is_again;      /* on loop->again */
