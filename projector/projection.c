@@ -314,18 +314,12 @@ static int check_owner(struct projection *run, const struct handler *handler, st
 static int encode_key_field(struct projection *run, const struct field_type *field, struct value value,
                             struct buf *key)
 {
-    bool is_long = (value.kind == VALUE_STRING || value.kind == VALUE_BYTES) && value.text.len > KEY_BYTES_MAX;
-    if (!is_long) {
-        int rc = key_encode_value(field, value, key, run->fault.err);
-        if (rc == ERR_INPUT)
-            run->fault.reason = PARK_NO_KEY;
-        if (rc < 0)
-            return rc;
-    }
-    if (is_long || key->len > KEY_BYTES_MAX)
-        return projection_fault_set(&run->fault, PARK_BAD_VALUE, "%s: the key is longer than %d bytes", field->name,
-                                    KEY_BYTES_MAX);
-    return 0;
+    bool is_empty = (value.kind == VALUE_STRING || value.kind == VALUE_BYTES) && value.text.len == 0;
+
+    int rc = key_encode_value(field, value, key, run->fault.err);
+    if (rc == ERR_INPUT)
+        run->fault.reason = is_empty ? PARK_NO_KEY : PARK_BAD_VALUE;
+    return rc;
 }
 
 /* Evaluates, checks and encodes the key fields that the handler gives: all of the view's, or leading ones (ERASE).

@@ -4,10 +4,12 @@
  *   string, bytes   the bytes, each 00 followed by FF, ended by 00 01
  *   (u)int32, enum  4 bytes, big-endian, the sign bit flipped for signed types
  *   (u)int64        8 bytes likewise
+ * Each field's bytes tell where it ends, so that no key is the beginning of another of the same number of fields.
  * A key is its fields one behind the other, at most KEY_BYTES_MAX. A prefix of fields is a prefix of bytes.
  *
  * The owner's text is what a Kafka record's key must hold: the string or bytes as they are, an integer in canonical
- * decimal (no plus sign, no leading zeros, no -0), an enum's first declared name or else its number. Its hash64() cuts owners into ranges. */
+ * decimal (no plus sign, no leading zeros, no -0), an enum's first declared name or else its number. Its hash64() cuts
+ * owners into ranges. */
 #ifndef TARN_VIEW_KEY_H
 #define TARN_VIEW_KEY_H
 
@@ -15,7 +17,8 @@
 
 enum { KEY_BYTES_MAX = 255 };
 
-/* Appends the encoding of one field's value. ERR_INPUT: an empty string or empty bytes ("no key"). The kinds match. */
+/* Appends the encoding of one field's value. The kinds match, and *key holds the fields before it and nothing else.
+ * ERR_INPUT: an empty string or empty bytes ("no key"), or the key would be longer than KEY_BYTES_MAX. */
 MUST_CHECK int key_encode_value(const struct field_type *field, struct value value, struct buf *key, struct err *err);
 
 /* Reads one field back; *at moves on. Strings are unescaped into the arena. ERR_BROKEN: not what key_encode wrote. */
@@ -37,12 +40,13 @@ MUST_CHECK int key_parse_segment(const struct field_type *field, struct span seg
 /* Appends the segment that key_parse_segment() reads, not percent-encoded. */
 void key_segment_text(const struct field_type *field, struct value value, struct buf *text);
 
-/* A whole key from command-line arguments or URL segments (count may be less than the view's key fields: a prefix).
- * Appends the encoding to *key and the owner's text to *owner. */
+/* A whole key from command-line arguments or URL segments (count may be less than the view's key fields: a prefix, but
+ * not 0). Appends the encoding to *key, which is empty, and the owner's text to *owner. */
 MUST_CHECK int key_parse(const struct view *view, const struct span *segments, size_t count, struct arena *arena,
                          struct buf *key, struct buf *owner, struct err *err);
 
-/* What people read: segments joined by '/', percent-encoded where they must be. */
+/* What people read: segments joined by '/', percent-encoded where they must be. A prefix of a key is read as far as it
+ * goes. ERR_BROKEN: not what key_encode_value() wrote. */
 MUST_CHECK int key_text(const struct view *view, struct span key, struct buf *text, struct err *err);
 
 #endif
