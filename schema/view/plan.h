@@ -32,9 +32,13 @@ enum source_kind {
     SOURCE_MONTH,   /* "2026-11" */
 };
 
+/* Whether path's last field converts to the target is checked (convert.h has the table); whether a value fits is a
+ * matter of the value. A literal is of exactly the target's kind, value_kind_of(), with two exceptions: ADD of a negative
+ * number to an unsigned field holds VALUE_INT, and a condition's number that the left field's kind can't hold is the
+ * first of VALUE_INT, VALUE_UINT and VALUE_DOUBLE that can. */
 struct source {
     enum source_kind kind;
-    bool from_element; /* path starts at the element of `each`, not at the event */
+    bool from_element; /* path starts at the element (of `each`, of a rule's list), not at the event */
     struct field_path path;
     struct value literal;
 };
@@ -42,7 +46,10 @@ struct source {
 enum comparison { COMPARE_EQUAL, COMPARE_NOT_EQUAL, COMPARE_LESS, COMPARE_LESS_EQUAL, COMPARE_GREATER,
                   COMPARE_GREATER_EQUAL };
 
-/* `path op source`: a field with presence that isn't set compares as absent: only != holds. */
+/* `path op source`: a field with presence that isn't set compares as absent: only != holds.
+ * Comparable are: numbers with numbers of any kind; strings with strings, bytes with bytes (as unsigned bytes);
+ * Timestamps with Timestamps and time(), Durations with Durations; bools, and enums of one type with each other and with
+ * 'NAME', by = and != only. */
 struct condition {
     bool left_from_element;
     struct field_path left;
@@ -58,7 +65,8 @@ struct assignment {
     struct source source;
 };
 
-/* One step of `into`: a sub-message, or a list with the fields that identify its element. */
+/* One step of `into`: a sub-message, or a list with the fields that identify its element. Neither is ever a map or a
+ * field with a rule. Bracket fields are single scalars, no floats, no members of a oneof. */
 struct path_step {
     const struct field_type *field;
     const struct assignment *brackets; /* NULL for a sub-message, and for the list that APPEND ends in */
@@ -72,19 +80,25 @@ struct handler {
     const struct view *view;
     size_t ordinal; /* in the view, as written, from 0: the N of `GeneticResult.on[N]` */
     const struct message_type *event;
-    enum effect effect;
+    enum effect effect; /* UPSERT behind brackets (`legs[leg].carrier`) is a MERGE here: both make what is missing */
     const struct stream *stream;
     bool is_home;      /* of the view's home stream */
-    bool is_tombstone; /* runs for a record with a null value too; the record's key is the owner */
+    bool is_tombstone; /* runs for a record with a null value too; the record's key is the owner. No `each`, no `when`;
+                        * of DELETE only where the owner is the whole key */
     const struct field_type *each; /* a repeated message field of the event, or NULL */
     const struct path_step *into;  /* NULL for the view itself */
     size_t into_count;
     const struct message_type *target; /* what the assignments write: the view's type, or that of the last step */
-    const struct assignment *assignments; /* without key and bracket fields */
+    /* By field number; from `from`, else from the field of the same name. Without the view's key fields (when the
+     * target is the view), the last step's bracket fields, and fields with a rule. ADD: single numbers alone. REMOVE,
+     * DELETE, ERASE: none. */
+    const struct assignment *assignments;
     size_t assignment_count;
-    const struct field_type *const *replaced; /* REPLACE: fields of target that this stream owns (no key, no rules) */
+    /* REPLACE, whether or not the event gives them: of the view, the fields that some handler of this stream writes; of
+     * a message inside, all fields. No key, no field with a rule. */
+    const struct field_type *const *replaced;
     size_t replaced_count;
-    const struct assignment *keys; /* of the view, in its order; ERASE may have fewer than the view */
+    const struct assignment *keys; /* of the view, in its order; ERASE may have fewer than the view, the owner at least */
     size_t key_count;
     const struct condition *when;
     size_t when_count;
@@ -94,23 +108,28 @@ struct handler {
 
 enum derivation { DERIVE_COUNT, DERIVE_SUM, DERIVE_MIN, DERIVE_MAX, DERIVE_FIRST };
 
-/* A field that is a function of a list of the same message. */
+/* A field that is a function of a list of the same message. Never a list itself, nor a member of a oneof. `sum` takes
+ * numbers, but no fractions into an integer; `min` and `max` numbers, strings, bytes, Timestamps and Durations; `first`
+ * whatever converts, messages of the target's own type alone, none of which holds the target's message again. */
 struct derived_field {
     const struct field_type *target;
     enum derivation derivation;
     const struct field_type *list;
-    struct field_path value; /* inside an element; empty for count, and for `first` of a whole element */
-    const struct condition *where; /* left and right start at the element */
+    struct field_path value; /* inside an element; empty for count, and where a whole element or scalar is the value */
+    const struct condition *where; /* left and right start at the element; no time() */
     size_t where_count;
 };
 
+/* A list has a rule when it has order_by, limit or keep; without order_by it stays in the order of arrival, brackets or
+ * not. Brackets are those of the view's handlers, REMOVE aside: all others name an element of the list by the same ones,
+ * in the same order. A list is its field: wherever its message stands inside the view, it is under the same rule. */
 struct list_rule {
     const struct field_type *list;
-    const struct field_type *order_by; /* of an element, or NULL */
+    const struct field_type *order_by; /* of an element: a single scalar, Timestamp or Duration; or NULL */
     bool is_descending;
     uint32_t limit; /* 0: none */
     uint32_t keep;  /* 0: none */
-    const struct field_type *const *brackets; /* of the UPSERTs and ADDs into this list: break ties; NULL when none */
+    const struct field_type *const *brackets; /* break ties; NULL when none */
     size_t bracket_count;
 };
 
@@ -122,7 +141,9 @@ struct message_rules {
     size_t list_count;
     const struct derived_field *derived;
     size_t derived_count;
-    const struct field_type *const *children; /* message fields (singular, repeated, map) whose type has rules inside */
+    /* Message fields (single, list, map) whose type has rules inside, `first`s of whole elements too: what was copied
+     * is in order already, but is served by the same rules. A map's child rules are those of its entry type. */
+    const struct field_type *const *children;
     const struct message_rules *const *child_rules; /* beside children; may be recursive */
     size_t child_count;
     const struct field_type *const *hidden;
@@ -146,7 +167,9 @@ struct view {
     const struct handler *handlers;
     size_t handler_count;
     const struct stream *home;
-    const struct stream *const *field_streams; /* beside type->fields: who writes it; NULL for keys, rules, unwritten */
+    /* Beside type->fields: who writes it, and all that lies in it. The members of a oneof that are written have one
+     * stream. NULL for keys, rules, unwritten. */
+    const struct stream *const *field_streams;
     const struct message_rules *rules; /* never NULL; may be empty */
     int32_t utc_offset_s;
     const struct view_set *set;
@@ -155,7 +178,7 @@ struct view {
 /* What one event type does: its handlers over all views, grouped by view, in the order written. */
 struct event_plan {
     const struct message_type *event;
-    const struct stream *stream; /* one event type belongs to one stream */
+    const struct stream *stream; /* one event type belongs to one stream, and its views' owners are read alike */
     const struct handler *const *handlers;
     size_t handler_count;
     bool has_erase;
