@@ -47,6 +47,7 @@ struct kept_topic {
     size_t count;
     struct watched_topic watched;
     bool said_missing;
+    bool said_too_many;
     int64_t survey_due_ms;
 };
 
@@ -56,7 +57,7 @@ struct keeper {
     uint64_t states_version;
     int64_t topics_due_ms;
     bool is_asking;
-    int surveyed; /* the topic of the survey under way; -1: looks are */
+    bool is_survey; /* what is under way */
     struct log_check checks[LOG_CHECKS_MAX];
     char problem[SENTENCE_SIZE];
 };
@@ -67,7 +68,6 @@ struct keeper *keeper_new(const struct keeper_options *options)
 {
     struct keeper *keeper = mem_zero(1, sizeof(*keeper));
     keeper->options = *options;
-    keeper->surveyed = -1;
     keeper->topics = mem_zero(options->topic_count, sizeof(*keeper->topics));
     keeper->states_version = options->positions->states_version;
     for (size_t topic = 0; topic < options->topic_count; topic++)
@@ -194,6 +194,14 @@ static void look_at_topic(struct keeper *keeper, uint16_t number)
     keeper->options.watch.topic(keeper->options.watch.self, number, &topic->watched);
     if (!topic->watched.is_known)
         return;
+    if (topic->watched.partition_count > LOG_CHECKS_MAX && !topic->said_too_many) {
+        snprintf(sentence, sizeof(sentence), "topic %s: it has %" PRId32 " partitions, but only the first %d are read",
+                 keeper->options.topics[number], topic->watched.partition_count, LOG_CHECKS_MAX);
+        keeper->options.say(keeper->options.self, LOG_ERROR, sentence);
+        topic->said_too_many = true;
+    }
+    if (topic->watched.partition_count > LOG_CHECKS_MAX)
+        topic->watched.partition_count = LOG_CHECKS_MAX;
     bool is_missing = topic->watched.partition_count == 0;
     if (is_missing && !topic->said_missing) {
         snprintf(sentence, sizeof(sentence), "topic %s: %s; waiting for it", keeper->options.topics[number],
@@ -215,49 +223,52 @@ static void look_at_topic(struct keeper *keeper, uint16_t number)
     }
 }
 
-/* Its answers are about the log as it is after the new partitions were seen, which is what the gates need. */
+/* All topics with new partitions at once. The answers are about the logs as they are after the new partitions were seen,
+ * which is what the gates need. */
 static bool ask_survey(struct keeper *keeper, int64_t now)
 {
+    size_t count = 0;
     for (size_t t = 0; t < keeper->options.topic_count; t++) {
         struct kept_topic *topic = &keeper->topics[t];
         size_t wanted = (size_t)topic->watched.partition_count;
         if (!topic->watched.is_known || wanted <= topic->count || now < topic->survey_due_ms)
             continue;
-        if (wanted > LOG_CHECKS_MAX)
-            wanted = LOG_CHECKS_MAX;
+        if (wanted > LOG_CHECKS_MAX - count)
+            break; /* it won't be more than that alone: see look_at_topic() */
         for (size_t i = 0; i < wanted; i++) {
-            keeper->checks[i] =
+            keeper->checks[count++] =
                 (struct log_check){.topic = (uint16_t)t, .partition = (int32_t)i, .anchor_offset = -1};
         }
-        keeper->is_asking = keeper->options.watch.ask(keeper->options.watch.self, keeper->checks, wanted);
-        keeper->surveyed = keeper->is_asking ? (int)t : -1;
         topic->survey_due_ms = now + RETRY_MS;
-        return keeper->is_asking;
     }
-    return false;
+    keeper->is_survey = count > 0 && keeper->options.watch.ask(keeper->options.watch.self, keeper->checks, count);
+    keeper->is_asking = keeper->is_survey;
+    return keeper->is_survey;
 }
 
-static int take_survey(struct keeper *keeper, uint16_t number, size_t count, struct err *err)
+/* checks: one for each partition of the topic. */
+static int take_survey(struct keeper *keeper, uint16_t number, const struct log_check *checks, size_t count,
+                       struct err *err)
 {
     struct kept_topic *topic = &keeper->topics[number];
     size_t known = topic->count;
     char sentence[SENTENCE_SIZE];
 
     for (size_t i = 0; i < count; i++) {
-        if (!keeper->checks[i].is_answered)
+        if (!checks[i].is_answered)
             return 0; /* asked again in a moment */
     }
     for (size_t i = 0; i < known && i < count; i++) {
         struct partition *old = topic->kept[i].partition;
         struct partition_row row = old->row;
-        if (row.start_after != NOT_TO_HEAL && row.start_after < keeper->checks[i].facts.end_offset)
-            row.start_after = keeper->checks[i].facts.end_offset;
+        if (row.start_after != NOT_TO_HEAL && row.start_after < checks[i].facts.end_offset)
+            row.start_after = checks[i].facts.end_offset;
         row.partition_count = (uint32_t)count;
         positions_set_row(keeper->options.positions, old, &row);
     }
     for (size_t i = known; i < count; i++) {
         struct partition *added;
-        int rc = positions_add(keeper->options.positions, number, (int32_t)i, keeper->checks[i].facts.start_offset,
+        int rc = positions_add(keeper->options.positions, number, (int32_t)i, checks[i].facts.start_offset,
                                known > 0 ? PARTITION_WAITING : PARTITION_FOLLOWING, &added, err);
         if (rc < 0)
             return err_prefix(err, "topic %s", keeper->options.topics[number]);
@@ -319,7 +330,7 @@ static void ask_looks(struct keeper *keeper, int64_t now)
     if (count == 0 || !keeper->options.watch.ask(keeper->options.watch.self, keeper->checks, count))
         return;
     keeper->is_asking = true;
-    keeper->surveyed = -1;
+    keeper->is_survey = false;
     for (size_t i = 0; i < count; i++) {
         struct kept *kept = &keeper->topics[keeper->checks[i].topic].kept[keeper->checks[i].partition];
         kept->is_asked = true;
@@ -361,7 +372,6 @@ static void stop(struct keeper *keeper, struct kept *kept, enum log_verdict verd
     drop(keeper, kept);
     kept->phase = STOPPED;
     positions_set_row(keeper->options.positions, kept->partition, &row);
-    positions_set_state(keeper->options.positions, kept->partition, row.state);
     say(keeper, LOG_ERROR, kept, sentence);
 }
 
@@ -401,11 +411,14 @@ static int take_answers(struct keeper *keeper, int64_t now, struct err *err)
     if (!keeper->is_asking || !keeper->options.watch.answer(keeper->options.watch.self, keeper->checks, &count))
         return 0;
     keeper->is_asking = false;
-    if (keeper->surveyed >= 0)
-        return take_survey(keeper, (uint16_t)keeper->surveyed, count, err);
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < count; i++)
+    for (size_t i = 0; !keeper->is_survey && rc == 0 && i < count; i++)
         rc = take_look(keeper, &keeper->checks[i], now, err);
+    for (size_t i = 0, next; keeper->is_survey && rc == 0 && i < count; i = next) {
+        for (next = i + 1; next < count && keeper->checks[next].topic == keeper->checks[i].topic; next++)
+            continue;
+        rc = take_survey(keeper, keeper->checks[i].topic, &keeper->checks[i], next - i, err);
+    }
     return rc;
 }
 
@@ -495,6 +508,11 @@ void keeper_doubt_all(struct keeper *keeper)
                 doubt(keeper, kept, 0);
         }
     }
+}
+
+bool keeper_is_asking(const struct keeper *keeper)
+{
+    return keeper->is_asking;
 }
 
 bool keeper_is_settled(const struct keeper *keeper)

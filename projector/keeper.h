@@ -49,6 +49,9 @@ void keeper_complain(struct keeper *keeper, uint16_t topic, int32_t partition, e
 /* A connection was lost: no log is known any more. */
 void keeper_doubt_all(struct keeper *keeper);
 
+/* An answer is awaited: the next turn should come soon. */
+bool keeper_is_asking(const struct keeper *keeper);
+
 /* Every topic is there, and each partition is read or stopped for good. */
 bool keeper_is_settled(const struct keeper *keeper);
 

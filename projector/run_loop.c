@@ -21,7 +21,8 @@
 
 enum {
     BATCH = 4096,
-    TURN_MS = 100,               /* a turn at least this often */
+    TURN_MS = 100,               /* a turn at least this often, */
+    ASKING_MS = 5,               /* or this often, while an answer about logs is awaited */
     TELL_EVERY_US = 250 * 1000,  /* the progress line */
     STATE_EVERY_US = 1000 * 1000,
     LINE_EVERY_US = 10 * 1000 * 1000,
@@ -204,17 +205,26 @@ static void note_ends(struct run *run)
 
 /* --- telling people ----------------------------------------------------------------------------------------------- */
 
-/* Each partition that is read has been caught up in every range at some time, this run's or an earlier one's. */
+/* The store has all of the partition as it was at some time, this run's or an earlier one's. */
+static bool has_been_stored(const struct partition *partition)
+{
+    for (unsigned range = 0; range < RANGE_COUNT; range++) {
+        const struct position *stored = &partition->stored[range];
+        bool is_at_end = partition->stored_row.seen_at_ms > 0 && stored->next_offset >= partition->stored_row.end_offset;
+        if (stored->caught_up_at_ms == 0 && !is_at_end)
+            return false;
+    }
+    return true;
+}
+
 static bool has_been_caught_up(const struct run *run)
 {
     if (run->positions->count == 0 || !keeper_is_settled(run->keeper))
         return false;
     for (size_t i = 0; i < run->positions->count; i++) {
         const struct partition *partition = run->positions->partitions[i];
-        for (unsigned range = 0; range < RANGE_COUNT; range++) {
-            if (partition->row.state == PARTITION_FOLLOWING && partition->stored[range].caught_up_at_ms == 0)
-                return false;
-        }
+        if (partition->row.state == PARTITION_FOLLOWING && !has_been_stored(partition))
+            return false;
     }
     return true;
 }
@@ -347,8 +357,9 @@ static int take_turn(struct run *run, struct err *err)
     if (rc < 0)
         return rc;
     int wait_ms = materializer_wait_ms(run->parts->materializer);
-    if (wait_ms < 0 || wait_ms > TURN_MS)
-        wait_ms = TURN_MS;
+    int turn_ms = keeper_is_asking(run->keeper) ? ASKING_MS : TURN_MS;
+    if (wait_ms < 0 || wait_ms > turn_ms)
+        wait_ms = turn_ms;
     rc = run->source.poll(run->source.self, run->records, BATCH, wait_ms, &count, err);
     if (rc < 0 && rc != ERR_AGAIN)
         return rc;
