@@ -55,6 +55,7 @@ struct store {
     struct bucket_sums sums; /* of the writer; kept for the next one */
     dev_t device;            /* device and inode: which folder this is */
     ino_t inode;
+    pid_t owner; /* the process that opened it: a fork of it may open the folder for itself */
     struct store *next_open;
 };
 
@@ -156,12 +157,13 @@ static int claim_folder(struct store *store, struct err *err)
         return err_set_errno(err, errno == ENOENT ? ERR_ABSENT : ERR_BROKEN, errno, "%s", store->folder);
     pthread_mutex_lock(&open_stores_mutex);
     for (const struct store *other = open_stores; other != NULL; other = other->next_open) {
-        if (other->device == status.st_dev && other->inode == status.st_ino)
+        if (other->device == status.st_dev && other->inode == status.st_ino && other->owner == getpid())
             rc = err_set(err, ERR_INPUT, "%s is open in this process already", store->folder);
     }
     if (rc == 0) {
         store->device = status.st_dev;
         store->inode = status.st_ino;
+        store->owner = getpid();
         store->next_open = open_stores;
         open_stores = store;
     }

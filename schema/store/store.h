@@ -44,7 +44,13 @@ struct store_options {
     const struct store_platform *platform; /* NULL: the machine */
 };
 
-#define STORE_MAP_BYTES ((uint64_t)4 << 40) /* 4 TiB: address space only, nothing is set aside on disk */
+/* Address space only, nothing is set aside on disk; where it can't be had, half of it, and so on. ThreadSanitizer leaves
+ * less than a TiB to map. */
+#ifdef __SANITIZE_THREAD__
+#define STORE_MAP_BYTES ((uint64_t)64 << 30)
+#else
+#define STORE_MAP_BYTES ((uint64_t)4 << 40)
+#endif
 
 /* Opens a generation's folder; the writer makes the environment when there is none. ERR_ABSENT: none there (reader).
  * ERR_INPUT: a network file system, a read-only mount (readers too write to lock.mdb), another format version, another
