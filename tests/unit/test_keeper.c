@@ -86,7 +86,10 @@ static void turn(struct world *world, int milliseconds)
 static struct partition *partition_at(struct world *world, uint16_t topic, int32_t number)
 {
     struct partition *partition = positions_find(&world->positions, topic, number);
-    assert_non_null(partition);
+    if (!partition) {
+        fail_msg("partition %d isn't known", (int)number);
+        abort();
+    }
     return partition;
 }
 
