@@ -1,0 +1,541 @@
+/* The store's directory: generations that are whole or not there, names that are never used twice, settings that read
+ * back, and everything of another version refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "schema/base/mem.h"
+#include "schema/store/durable.h"
+#include "schema/store/generation.h"
+#include "scratch_folder.h"
+
+#define assert_ok(call) \
+    do { \
+        if ((call) != 0) \
+            fail_msg("%s: %s", #call, err.text); \
+    } while (0)
+
+/* Not to be released: all of it is static. */
+static struct generation_settings example_settings(void)
+{
+    static char events[] = "genetics.events", users[] = "users", genetics[] = "genetics", identity[] = "identity";
+    static char header[] = "type", second_header[] = "ce_type", type[] = "identity.v1.UserRenamed";
+    static char beginning[] = "beginning";
+    static struct topic_of_stream streams[] = {{genetics, events}, {identity, users}};
+    static char *topics[] = {events, users};
+    static char *headers[] = {header, second_header};
+    static struct name_value topic_types[] = {{users, type}};
+
+    return (struct generation_settings){
+        .streams = streams,           .stream_count = 2,
+        .topics = topics,             .topic_count = 2,
+        .type_headers = headers,      .type_header_count = 2,
+        .topic_types = topic_types,   .topic_type_count = 1,
+        .framing = FRAMING_CONFLUENT, .max_view_bytes = 1 << 20,
+        .projection_version = PROJECTION_VERSION,
+        .start = beginning,
+    };
+}
+
+static const struct span schema = {"\x0a\x03pretend", 9};
+
+static int set_up(void **state)
+{
+    char *folder = scratch_folder_make();
+    struct err err = {0};
+
+    *state = mem_format("%s/store", folder);
+    free(folder);
+    return store_directory_prepare(*state, &err);
+}
+
+static int tear_down(void **state)
+{
+    char *directory = *state;
+
+    *strrchr(directory, '/') = '\0';
+    scratch_folder_remove(&directory);
+    return 0;
+}
+
+static void write_text(const char *directory, const char *name, const char *text)
+{
+    char *path = mem_format("%s/%s", directory, name);
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    free(path);
+}
+
+static void assert_mode(const char *directory, const char *name, mode_t expected)
+{
+    char *path = mem_format("%s/%s", directory, name);
+    struct stat status;
+
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, expected);
+    free(path);
+}
+
+static void make(const char *directory, struct span from_schema, char ret_name[GENERATION_NAME_MAX])
+{
+    struct generation_settings settings = example_settings();
+    struct generation *generation = NULL;
+    struct err err = {0};
+
+    assert_ok(generation_make(directory, from_schema, &settings, &generation, &err));
+    memcpy(ret_name, generation->name, GENERATION_NAME_MAX);
+    generation_close(&generation);
+}
+
+/* --- settings --- */
+
+static void assert_reads_back(const struct generation_settings *settings)
+{
+    struct generation_settings read = {0};
+    struct buf text = BUF_INIT;
+    struct buf again = BUF_INIT;
+    struct err err = {0};
+
+    generation_settings_write(settings, &text);
+    assert_ok(generation_settings_read(buf_span(&text), &read, &err));
+    assert_int_equal(read.stream_count, settings->stream_count);
+    for (size_t i = 0; i < read.stream_count; i++) {
+        assert_string_equal(read.streams[i].stream, settings->streams[i].stream);
+        assert_string_equal(read.streams[i].topic, settings->streams[i].topic);
+    }
+    assert_int_equal(read.topic_count, settings->topic_count);
+    for (size_t i = 0; i < read.topic_count; i++)
+        assert_string_equal(read.topics[i], settings->topics[i]);
+    assert_int_equal(read.type_header_count, settings->type_header_count);
+    for (size_t i = 0; i < read.type_header_count; i++)
+        assert_string_equal(read.type_headers[i], settings->type_headers[i]);
+    assert_int_equal(read.topic_type_count, settings->topic_type_count);
+    for (size_t i = 0; i < read.topic_type_count; i++)
+        assert_string_equal(read.topic_types[i].value, settings->topic_types[i].value);
+    assert_int_equal(read.framing, settings->framing);
+    assert_int_equal(read.max_view_bytes, settings->max_view_bytes);
+    assert_int_equal(read.projection_version, settings->projection_version);
+    assert_string_equal(read.start, settings->start);
+    generation_settings_write(&read, &again);
+    assert_true(span_equal(buf_span(&text), buf_span(&again)));
+    buf_release(&again);
+    buf_release(&text);
+    generation_settings_release(&read);
+}
+
+static void settings_read_back(void **state)
+{
+    struct generation_settings settings = example_settings();
+
+    (void)state;
+    assert_reads_back(&settings);
+}
+
+/* A topic's name may have 249 bytes, a header's name may be anything. */
+static void settings_with_long_and_odd_names_read_back(void **state)
+{
+    struct generation_settings settings = example_settings();
+    static char odd[] = " a=b ; # \n%20\t ";
+    char *headers[] = {odd};
+    char topic[250];
+    char *topics[] = {topic};
+    struct topic_of_stream streams[] = {{settings.streams[0].stream, topic}};
+
+    (void)state;
+    memset(topic, 't', sizeof(topic) - 1);
+    topic[sizeof(topic) - 1] = '\0';
+    settings.type_headers = headers;
+    settings.type_header_count = 1;
+    settings.topics = topics;
+    settings.topic_count = 1;
+    settings.streams = streams;
+    settings.stream_count = 1;
+    settings.topic_type_count = 0;
+    settings.max_view_bytes = UINT64_MAX;
+    assert_reads_back(&settings);
+}
+
+#define SETTINGS_HEAD \
+    "format = 1\nprojection-version = 1\nstart = beginning\nframing = none\nmax-view-bytes = 1048576\n"
+
+static void settings_that_this_version_does_not_know_are_refused(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *says;
+    } refused[] = {
+        {"", "format is missing"},
+        {SETTINGS_HEAD "dedupe-window = 1h\n", "line 6: dedupe-window is not known to this version"},
+        {SETTINGS_HEAD "nonsense\n", "line 6 is not `name = value`"},
+        {SETTINGS_HEAD "start = beginning\n", "line 6: start is there twice"},
+        {SETTINGS_HEAD "topic = b\ntopic = a\n", "line 7: topic = a"},
+        {SETTINGS_HEAD "topic = a\ntopic = a\n", "line 7: topic = a"},
+        {SETTINGS_HEAD "topic = a\nstream = x=b\n", "line 7: stream = x=b"},
+        {SETTINGS_HEAD "topic = a\nstream = x\n", "line 7: stream = x"},
+        {SETTINGS_HEAD "topic = a\nstream = y=a\nstream = x=a\n", "line 8: stream = x=a"},
+        {SETTINGS_HEAD "topic = %4\n", "line 6: topic"},
+        {SETTINGS_HEAD "topic = %00\n", "line 6: topic"},
+        {SETTINGS_HEAD "topic-type = users\n", "line 6: topic-type"},
+        {"format = 2\n", "line 1: format = 2 is not known"},
+        {"framing = avro\n", "line 1: framing = avro is not known"},
+        {"max-view-bytes = 1k\n", "line 1: max-view-bytes"},
+        {"max-view-bytes = 99999999999999999999\n", "line 1: max-view-bytes"},
+        {"projection-version = -1\n", "line 1: projection-version"},
+        {"projection-version = 4294967296\n", "line 1: projection-version"},
+    };
+    struct generation_settings settings = {0};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(refused); i++) {
+        struct err err = {0};
+        assert_int_equal(generation_settings_read(span_of_text(refused[i].text), &settings, &err), ERR_INPUT);
+        if (strstr(err.text, refused[i].says) == NULL)
+            fail_msg("%s: %s", refused[i].text, err.text);
+        assert_null(settings.start);
+    }
+}
+
+static void a_topic_has_the_number_of_its_place(void **state)
+{
+    struct generation_settings settings = example_settings();
+
+    (void)state;
+    assert_int_equal(generation_topic_number(&settings, SPAN_LITERAL("genetics.events")), 0);
+    assert_int_equal(generation_topic_number(&settings, SPAN_LITERAL("users")), 1);
+    assert_int_equal(generation_topic_number(&settings, SPAN_LITERAL("user")), -1);
+}
+
+/* --- the directory --- */
+
+static void a_directory_is_made_for_its_owner_only(void **state)
+{
+    const char *directory = *state;
+    struct err err = {0};
+
+    assert_mode(directory, ".", 0700);
+    assert_mode(directory, "generations", 0700);
+    assert_mode(directory, "control", 0700);
+    assert_mode(directory, "format", 0600);
+    assert_ok(store_directory_prepare(directory, &err)); /* again: fine */
+    assert_ok(store_directory_check(directory, &err));
+}
+
+static void an_empty_directory_is_taken_with_what_a_new_disk_has(void **state)
+{
+    char *folder = scratch_folder_make();
+    char *lost = mem_format("%s/lost+found", folder);
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(mkdir(lost, 0700), 0);
+    assert_int_equal(chmod(folder, 0755), 0);
+    write_text(folder, ".format.tmp", "of a crash");
+    assert_int_equal(store_directory_check(folder, &err), ERR_ABSENT);
+    assert_ok(store_directory_prepare(folder, &err));
+    assert_ok(store_directory_check(folder, &err));
+    assert_mode(folder, ".", 0700);
+    free(lost);
+    scratch_folder_remove(&folder);
+}
+
+static void a_directory_with_something_else_in_it_is_left_alone(void **state)
+{
+    char *folder = scratch_folder_make();
+    struct err err = {0};
+
+    (void)state;
+    write_text(folder, "thesis.txt", "years of work");
+    assert_int_equal(chmod(folder, 0755), 0);
+    assert_int_equal(store_directory_prepare(folder, &err), ERR_INPUT);
+    assert_non_null(strstr(err.text, "is not a store and not empty"));
+    assert_mode(folder, ".", 0755);
+    char *path = mem_format("%s/thesis.txt", folder);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0); /* nothing was added */
+    free(path);
+    scratch_folder_remove(&folder);
+}
+
+static void a_file_is_no_directory(void **state)
+{
+    char *path = mem_format("%s/format", (char *)*state);
+    struct err err = {0};
+
+    assert_int_equal(store_directory_prepare(path, &err), ERR_INPUT);
+    free(path);
+}
+
+static void a_directory_of_another_version_is_refused(void **state)
+{
+    struct serving serving;
+    struct err err = {0};
+
+    write_text(*state, "format", "tarn-store 2\n");
+    assert_int_equal(store_directory_prepare(*state, &err), ERR_INPUT);
+    assert_non_null(strstr(err.text, "another version"));
+    assert_int_equal(store_directory_check(*state, &err), ERR_INPUT);
+    assert_int_equal(serving_read(*state, &serving, &err), ERR_INPUT);
+}
+
+/* --- generations --- */
+
+static void a_generation_is_opened_as_it_was_made(void **state)
+{
+    struct generation_settings settings = example_settings();
+    struct generation *made = NULL;
+    struct generation *opened = NULL;
+    struct err err = {0};
+
+    assert_ok(generation_make(*state, schema, &settings, &made, &err));
+    assert_true(generation_is_name(made->name));
+    assert_ok(generation_open(*state, made->name, &opened, &err));
+    assert_string_equal(opened->name, made->name);
+    assert_string_equal(opened->folder, made->folder);
+    assert_true(span_equal(buf_span(&opened->schema), schema));
+    assert_int_equal(opened->settings.topic_count, 2);
+    assert_mode(opened->folder, ".", 0700);
+    assert_mode(opened->folder, "schema.binpb", 0600);
+    assert_mode(opened->folder, "generation.conf", 0600);
+    generation_close(&made);
+    generation_close(&opened);
+    assert_null(opened);
+}
+
+static void a_name_tells_schema_and_settings_and_is_the_same_everywhere(void **state)
+{
+    char name[GENERATION_NAME_MAX], other_schema[GENERATION_NAME_MAX], elsewhere[GENERATION_NAME_MAX];
+    struct generation_settings settings = example_settings();
+    struct generation *generation = NULL;
+    char *folder = scratch_folder_make();
+    struct err err = {0};
+
+    make(*state, schema, name);
+    assert_string_equal(name + 6, "-1");
+    make(*state, SPAN_LITERAL("another schema"), other_schema);
+    assert_memory_not_equal(name, other_schema, 6);
+    settings.max_view_bytes++;
+    assert_ok(generation_make(*state, schema, &settings, &generation, &err));
+    assert_memory_not_equal(name, generation->name, 6);
+    generation_close(&generation);
+    settings = example_settings();
+    settings.start = settings.topics[0];
+    assert_ok(generation_make(*state, schema, &settings, &generation, &err));
+    assert_memory_not_equal(name, generation->name, 6);
+    generation_close(&generation);
+
+    assert_ok(store_directory_prepare(folder, &err));
+    make(folder, schema, elsewhere);
+    assert_string_equal(elsewhere, name);
+    scratch_folder_remove(&folder);
+}
+
+static void remove_generation(const char *directory, const char *name)
+{
+    static const char *const files[] = {"schema.binpb", "generation.conf"};
+    char *folder = mem_format("%s/generations/%s", directory, name);
+
+    for (size_t i = 0; i < ARRAY_COUNT(files); i++) {
+        char *path = mem_format("%s/%s", folder, files[i]);
+        assert_int_equal(unlink(path), 0);
+        free(path);
+    }
+    assert_int_equal(rmdir(folder), 0);
+    free(folder);
+}
+
+static void a_name_is_never_used_twice(void **state)
+{
+    char names[4][GENERATION_NAME_MAX];
+
+    make(*state, schema, names[0]);
+    make(*state, schema, names[1]);
+    assert_string_equal(names[1] + 6, "-2");
+    remove_generation(*state, names[1]);
+    make(*state, schema, names[2]); /* not -2 again, though it is gone */
+    assert_string_equal(names[2] + 6, "-3");
+    /* Even when the record is lost, one that is there isn't written over. */
+    char *path = mem_format("%s/control/ordinals", (char *)*state);
+    assert_int_equal(unlink(path), 0);
+    free(path);
+    make(*state, schema, names[3]);
+    assert_string_equal(names[3] + 6, "-4");
+}
+
+static void what_a_crash_left_half_made_is_not_seen_and_cleared_away(void **state)
+{
+    char *making = mem_format("%s/generations/.making", (char *)*state);
+    char name[GENERATION_NAME_MAX];
+    char **names = NULL;
+    size_t count = 0;
+    struct err err = {0};
+
+    assert_int_equal(mkdir(making, 0700), 0);
+    write_text(making, "schema.binpb", "half");
+    write_text(making, ".generation.conf.tmp", "format =");
+    assert_ok(generation_list(*state, &names, &count, &err));
+    assert_int_equal(count, 0);
+    durable_free_names(names, count);
+
+    make(*state, schema, name);
+    assert_int_equal(access(making, F_OK), -1);
+    assert_ok(generation_list(*state, &names, &count, &err));
+    assert_int_equal(count, 1);
+    assert_string_equal(names[0], name);
+    durable_free_names(names, count);
+    free(making);
+}
+
+static void generations_are_listed_in_order(void **state)
+{
+    char made[2][GENERATION_NAME_MAX];
+    char *foreign = mem_format("%s/generations/notes", (char *)*state);
+    char **names = NULL;
+    size_t count = 0;
+    struct err err = {0};
+
+    make(*state, schema, made[0]);
+    make(*state, schema, made[1]);
+    assert_int_equal(mkdir(foreign, 0700), 0);
+    assert_ok(generation_list(*state, &names, &count, &err));
+    assert_int_equal(count, 2);
+    assert_string_equal(names[0], made[0]);
+    assert_string_equal(names[1], made[1]);
+    durable_free_names(names, count);
+    free(foreign);
+}
+
+static void a_generation_whose_files_were_changed_is_broken(void **state)
+{
+    struct generation *generation = NULL;
+    char name[GENERATION_NAME_MAX];
+    struct err err = {0};
+
+    make(*state, schema, name);
+    char *folder = mem_format("%s/generations/%s", (char *)*state, name);
+    write_text(folder, "schema.binpb", "another");
+    assert_int_equal(generation_open(*state, name, &generation, &err), ERR_BROKEN);
+    assert_non_null(strstr(err.text, "changing them is a rebuild"));
+    write_text(folder, "generation.conf", "format = 1\nfrom-the-future = 1\n");
+    assert_int_equal(generation_open(*state, name, &generation, &err), ERR_INPUT);
+    assert_non_null(strstr(err.text, "generation.conf: line 2: from-the-future"));
+    assert_null(generation);
+    free(folder);
+}
+
+static void a_generation_that_is_not_there_is_absent(void **state)
+{
+    static const char *const names[] = {"7f3a9c-1", "", "..", "7f3a9c", "../../etc/x-1"};
+    struct generation *generation = NULL;
+    struct err err = {0};
+
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        assert_int_equal(generation_open(*state, names[i], &generation, &err), ERR_ABSENT);
+    assert_non_null(strstr(err.text, "is not the name of a generation"));
+}
+
+static void names_of_generations_are_told_from_others(void **state)
+{
+    static const struct {
+        const char *text;
+        bool is_name;
+    } names[] = {
+        {"7f3a9c-1", true},  {"7f3a9c-999999999", true}, {"7f3a9c-0", false}, {"7f3a9c-01", false}, {"7f3a9c-", false},
+        {"7f3a9-1", false},  {"7f3a9c1-1", false},       {"7F3A9C-1", false}, {"7f3a9c-1 ", false}, {"", false},
+        {"7f3a9c-1/", false}, {"7f3a9c-1111111111", false}, {".making", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        assert_int_equal(generation_is_name(names[i].text), names[i].is_name);
+}
+
+/* --- what is served --- */
+
+static void what_is_served_reads_back(void **state)
+{
+    struct serving serving = {""};
+    struct serving read = {""};
+    struct err err = {0};
+
+    assert_int_equal(serving_read(*state, &read, &err), ERR_ABSENT);
+    make(*state, schema, serving.name);
+    assert_ok(serving_write(*state, &serving, &err));
+    assert_ok(serving_read(*state, &read, &err));
+    assert_string_equal(read.name, serving.name);
+    assert_mode(*state, "serving", 0600);
+}
+
+static void a_serving_file_of_another_version_is_refused(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "tarn-serving 2\n7f3a9c-1 100\n",
+        "tarn-serving 1\n7f3a9c-1 90\n7f3a9c-2 10\n",
+        "tarn-serving 1\n7f3a9c-1 100\nwas 7f3a9c-2\n",
+        "tarn-serving 1\n7f3a9c-1 100",
+        "tarn-serving 1\n7f3a9c-1\n",
+        "tarn-serving 1\n../../../etc 100\n",
+        "tarn-serving 1\n7777777777777777777777777777777777777777777777777 100\n",
+    };
+    struct serving serving = {"untouched"};
+    struct err err = {0};
+
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
+        write_text(*state, "serving", texts[i]);
+        assert_int_equal(serving_read(*state, &serving, &err), ERR_INPUT);
+        assert_string_equal(serving.name, "untouched");
+    }
+    write_text(*state, "serving", "tarn-serving 1\n");
+    assert_int_equal(serving_read(*state, &serving, &err), ERR_ABSENT);
+}
+
+static void nothing_is_served_where_there_is_no_store(void **state)
+{
+    char *missing = mem_format("%s/missing", (char *)*state);
+    struct serving serving;
+    struct err err = {0};
+
+    assert_int_equal(serving_read(missing, &serving, &err), ERR_ABSENT);
+    free(missing);
+}
+
+#define with_directory(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(settings_read_back),
+        cmocka_unit_test(settings_with_long_and_odd_names_read_back),
+        cmocka_unit_test(settings_that_this_version_does_not_know_are_refused),
+        cmocka_unit_test(a_topic_has_the_number_of_its_place),
+        with_directory(a_directory_is_made_for_its_owner_only),
+        cmocka_unit_test(an_empty_directory_is_taken_with_what_a_new_disk_has),
+        cmocka_unit_test(a_directory_with_something_else_in_it_is_left_alone),
+        with_directory(a_file_is_no_directory),
+        with_directory(a_directory_of_another_version_is_refused),
+        with_directory(a_generation_is_opened_as_it_was_made),
+        with_directory(a_name_tells_schema_and_settings_and_is_the_same_everywhere),
+        with_directory(a_name_is_never_used_twice),
+        with_directory(what_a_crash_left_half_made_is_not_seen_and_cleared_away),
+        with_directory(generations_are_listed_in_order),
+        with_directory(a_generation_whose_files_were_changed_is_broken),
+        with_directory(a_generation_that_is_not_there_is_absent),
+        cmocka_unit_test(names_of_generations_are_told_from_others),
+        with_directory(what_is_served_reads_back),
+        with_directory(a_serving_file_of_another_version_is_refused),
+        with_directory(nothing_is_served_where_there_is_no_store),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
