@@ -138,7 +138,7 @@ static bool convert_at(struct compiler *compiler, const struct field_type *targe
         if (target->kind != KIND_MESSAGE && source->kind != KIND_MESSAGE && scalars_convert(target, source))
             return true;
     }
-    buf_add_format(why, "%s doesn't become %s", field_kind_text(compiler, source), field_kind_text(compiler, target));
+    buf_add_format(why, "%s can't become %s", field_kind_text(compiler, source), field_kind_text(compiler, target));
     if (source->kind == KIND_MESSAGE && source->message->well_known == WELL_KNOWN_WRAPPER && field_is_single(source))
         buf_add_format(why, " (its text or number is at \"%s.value\")", source->name);
     return false;
@@ -309,7 +309,7 @@ bool convert_literal(struct compiler *compiler, const struct field_type *target,
         buf_add_literal(why, "a number");
     else
         buf_add_literal(why, "true or false");
-    buf_add_format(why, " doesn't become %s", field_kind_text(compiler, target));
+    buf_add_format(why, " can't become %s", field_kind_text(compiler, target));
     if (literal->kind == EXPRESSION_NUMBER && target->kind == KIND_STRING && field_is_single(target))
         buf_add_format(why, ": as a text it stands in single quotes");
     if (literal->kind == EXPRESSION_NUMBER && target->kind == KIND_ENUM && field_is_single(target))

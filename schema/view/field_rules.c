@@ -158,8 +158,8 @@ struct derivation_option {
     const char *text; /* NULL: not given */
 };
 
-static bool fits_sum(const struct rule_site *site, const struct field_type *value, struct buf *why);
-static bool fits_extreme(const struct rule_site *site, const struct field_type *value, struct buf *why);
+static bool fits_sum(const struct rule_site *site, const struct field_type *value, bool is_element, struct buf *why);
+static bool fits_extreme(const struct rule_site *site, const struct field_type *value, bool is_element, struct buf *why);
 static bool fits_first(const struct rule_site *site, const struct field_type *value, bool is_element, struct buf *why);
 
 /* The list, and the path inside its elements. NULL: a mistake. *ret_value is the list itself when the path is empty. */
@@ -207,13 +207,13 @@ static bool fits(const struct rule_site *site, const struct derivation_option *o
         if (path_count > 0)
             buf_add_literal(why, "counts elements: name the list alone, and choose among them with `where`");
         else if (!field_is_integer(site->field))
-            buf_add_format(why, "a number of elements doesn't become %s", field_kind_text(compiler, site->field));
+            buf_add_format(why, "a number of elements can't become %s", field_kind_text(compiler, site->field));
         return why->len == 0;
     case DERIVE_SUM:
-        return fits_sum(site, value, why);
+        return fits_sum(site, value, path_count == 0, why);
     case DERIVE_MIN:
     case DERIVE_MAX:
-        return fits_extreme(site, value, why);
+        return fits_extreme(site, value, path_count == 0, why);
     case DERIVE_FIRST:
         return fits_first(site, value, path_count == 0, why);
     }
@@ -275,36 +275,36 @@ static void compile_derivations(struct rule_site *site)
         compile_derivation(site, given);
 }
 
-static bool fits_sum(const struct rule_site *site, const struct field_type *value, struct buf *why)
+static bool fits_sum(const struct rule_site *site, const struct field_type *value, bool is_element, struct buf *why)
 {
     struct compiler *compiler = site->compiler;
-    bool is_element = !field_is_single(value) && value->kind != KIND_MESSAGE;
 
-    if (value->kind == KIND_MESSAGE && !field_is_single(value))
-        buf_add_format(why, "name a field of the elements, as in \"%s.amount\"", value->name);
-    else if (!field_is_number(value) || !(field_is_single(value) || is_element))
+    if (is_element && value->kind == KIND_MESSAGE)
+        buf_add_format(why, "\"%s\" is a list of messages: name a field of theirs, as in \"%s.amount\"", value->name,
+                       value->name);
+    else if (!field_is_number(value) || (!is_element && !field_is_single(value)))
         buf_add_format(why, "adds numbers, \"%s\" is %s", value->name, field_kind_text(compiler, value));
     else if (!field_is_number(site->field) || (field_is_integer(site->field) && !field_is_integer(value)))
-        buf_add_format(why, "a sum of %s doesn't become %s", field_is_integer(value) ? "integers" : "fractions",
+        buf_add_format(why, "a sum of %s can't become %s", field_is_integer(value) ? "integers" : "fractions",
                        field_kind_text(compiler, site->field));
     return why->len == 0;
 }
 
-static bool fits_extreme(const struct rule_site *site, const struct field_type *value, struct buf *why)
+static bool fits_extreme(const struct rule_site *site, const struct field_type *value, bool is_element, struct buf *why)
 {
     const struct field_type *target = site->field;
-    bool is_list = !field_is_single(value);
     bool has_order = field_is_number(value) || value->kind == KIND_STRING || value->kind == KIND_BYTES ||
                      field_is_timestamp(value) || field_is_duration(value);
 
-    if (is_list && value->kind == KIND_MESSAGE && !has_order)
-        buf_add_format(why, "name a field of the elements, as in \"%s.amount\"", value->name);
-    else if (!has_order || (is_list && value->parent != target->parent))
+    if (is_element && value->kind == KIND_MESSAGE && !has_order)
+        buf_add_format(why, "\"%s\" is a list of messages: name a field of theirs, as in \"%s.amount\"", value->name,
+                       value->name);
+    else if (!has_order || (!is_element && !field_is_single(value)))
         buf_add_format(why, "compares numbers, texts, bytes and times, \"%s\" is %s", value->name,
                        field_kind_text(site->compiler, value));
     else if (field_is_number(value) ? !field_is_number(target)
                                     : value->kind != target->kind || value->message != target->message)
-        buf_add_format(why, "%s doesn't become %s", field_kind_text(site->compiler, value),
+        buf_add_format(why, "%s can't become %s", field_kind_text(site->compiler, value),
                        field_kind_text(site->compiler, target));
     return why->len == 0;
 }
@@ -342,7 +342,7 @@ static bool fits_first(const struct rule_site *site, const struct field_type *va
     if (value->kind == KIND_MESSAGE && target->kind == KIND_MESSAGE) {
         struct pair_map seen = PAIR_MAP_INIT;
         if (value->message != target->message || (!is_element && !field_is_single(value)))
-            buf_add_format(why, "%s doesn't become %s", field_kind_text(site->compiler, value),
+            buf_add_format(why, "%s can't become %s", field_kind_text(site->compiler, value),
                            field_kind_text(site->compiler, target));
         else if (contains(target->message, target->parent, &seen))
             buf_add_format(why, "%s holds %s again, which would hold a first one again, without end",

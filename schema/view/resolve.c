@@ -1,6 +1,8 @@
 /* Each function names its own mistakes and returns whether there was one: the compiler never stops at the first. */
 #include "schema/view/resolve.h"
 
+#include <stdio.h>
+
 #include "schema/view/convert.h"
 #include "schema/view/suggestion.h"
 
@@ -29,13 +31,16 @@ static const struct field_type *first_field(const struct scope *scope, struct sp
         field = message_type_field(scope->message, name);
     if (field != NULL)
         return field;
-    if (scope->element != NULL && scope->message != NULL)
+    if (scope->element != NULL && scope->message != NULL) {
+        const char *suggestion = suggestion_field(scope->compiler, scope->element, name);
+        if (suggestion[0] == '\0')
+            suggestion = suggestion_field(scope->compiler, scope->message, name);
         mistakes_add(scope->compiler->mistakes, scope->place, option, "\"%.*s\" is neither a field of %s nor of %s%s",
-                     QUOTE_ARGS(name), scope->element->full_name, scope->message->full_name,
-                     suggestion_field(scope->compiler, scope->message, name));
-    else
+                     QUOTE_ARGS(name), scope->element->full_name, scope->message->full_name, suggestion);
+    } else {
         resolve_field(scope->compiler, scope->element != NULL ? scope->element : scope->message, name, scope->place,
                       option);
+    }
     return NULL;
 }
 
@@ -79,7 +84,7 @@ static bool path_converts(const struct scope *scope, const struct source_text *t
             buf_add_format(why, "%s() takes a google.protobuf.Timestamp, \"%s\" is %s", name, last->name,
                            field_kind_text(compiler, last));
         else if (target->kind != KIND_STRING || !field_is_single(target))
-            buf_add_format(why, "%s() gives a text, which doesn't become %s", name, field_kind_text(compiler, target));
+            buf_add_format(why, "%s() gives a text, which can't become %s", name, field_kind_text(compiler, target));
         return why->len == 0;
     }
     if (text->kind == EXPRESSION_NEGATED_PATH &&
@@ -116,7 +121,7 @@ bool resolve_source(const struct scope *scope, const struct source_text *text, c
         if (!scope->has_time)
             buf_add_literal(&why, "time() is a record's: a rule knows of no record");
         else if (!field_is_timestamp(target) || !field_is_single(target))
-            buf_add_format(&why, "time() gives a google.protobuf.Timestamp, which doesn't become %s",
+            buf_add_format(&why, "time() gives a google.protobuf.Timestamp, which can't become %s",
                            field_kind_text(compiler, target));
     } else {
         const struct field_type *last = resolve_path(scope, &text->path, option, &source.path, &source.from_element);
@@ -198,6 +203,7 @@ static bool resolve_right(const struct scope *scope, const struct source_text *t
     return compares_with_path(scope, left, last, why);
 }
 
+/* option names the condition itself: `when: "score > 0"`. */
 static bool resolve_condition(const struct scope *scope, struct span text, const char *option,
                               struct condition *ret_condition)
 {
@@ -208,7 +214,7 @@ static bool resolve_condition(const struct scope *scope, struct span text, const
     struct err err;
 
     if (expression_parse_condition(text, &compiler->scratch, &parsed, &err) < 0) {
-        mistakes_add(compiler->mistakes, scope->place, option, "\"%.*s\": %s", QUOTE_ARGS(text), err.text);
+        mistakes_add(compiler->mistakes, scope->place, option, "%s", err.text);
         return false;
     }
     condition.comparison = parsed.comparison;
@@ -224,7 +230,7 @@ static bool resolve_condition(const struct scope *scope, struct span text, const
     else
         is_good = resolve_right(scope, &parsed.right, left, option, &condition.right, &why);
     if (why.len > 0)
-        mistakes_add(compiler->mistakes, scope->place, option, "\"%.*s\": %s", QUOTE_ARGS(text), buf_text(&why));
+        mistakes_add(compiler->mistakes, scope->place, option, "%s", buf_text(&why));
     buf_release(&why);
     if (is_good)
         *ret_condition = condition;
@@ -236,9 +242,13 @@ const struct condition *resolve_conditions(const struct scope *scope, char *cons
 {
     struct condition *conditions = arena_alloc(scope->compiler->arena, count * sizeof(*conditions));
     size_t good = 0;
+    char place[QUOTE_BYTES_MAX + 20];
 
-    for (size_t i = 0; i < count; i++)
-        good += resolve_condition(scope, span_of_text(texts[i]), option, &conditions[good]);
+    for (size_t i = 0; i < count; i++) {
+        struct span text = span_of_text(texts[i]);
+        snprintf(place, sizeof(place), "%s: \"%.*s\"", option, QUOTE_ARGS(text));
+        good += resolve_condition(scope, text, place, &conditions[good]);
+    }
     *ret_count = good;
     return conditions;
 }

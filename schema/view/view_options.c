@@ -47,6 +47,14 @@ static bool can_be_key(struct compiler *compiler, const struct view_draft *draft
     return why == NULL;
 }
 
+static bool is_among(const struct field_type *const *fields, size_t count, const struct field_type *field)
+{
+    for (size_t i = 0; i < count; i++)
+        if (fields[i] == field)
+            return true;
+    return false;
+}
+
 bool view_options_keys(struct compiler *compiler, struct view_draft *draft)
 {
     const Tarn__View *options = draft->options;
@@ -60,20 +68,19 @@ bool view_options_keys(struct compiler *compiler, struct view_draft *draft)
     else if (!is_good)
         mistakes_add(compiler->mistakes, draft->place, "key", "%zu fields: at most %d are allowed", options->n_key,
                      KEY_FIELDS_MAX);
-    for (size_t i = 0; i < options->n_key && i < KEY_FIELDS_MAX; i++) {
+    for (size_t i = 0; i < options->n_key && options->n_key <= KEY_FIELDS_MAX; i++) {
         const struct field_type *field =
             resolve_field(compiler, draft->view->type, span_of_text(options->key[i]), draft->place, "key");
         if (field == NULL || !can_be_key(compiler, draft, field)) {
             is_good = false;
             continue;
         }
-        for (size_t k = 0; k < count; k++) {
-            if (keys[k] == field) {
-                mistakes_add(compiler->mistakes, draft->place, "key", "\"%s\" is named twice", field->name);
-                is_good = false;
-            }
+        if (is_among(keys, count, field)) {
+            mistakes_add(compiler->mistakes, draft->place, "key", "\"%s\" is named twice", field->name);
+            is_good = false;
+        } else {
+            keys[count++] = field;
         }
-        keys[count++] = field;
     }
     draft->view->keys = keys;
     draft->view->key_count = count;
