@@ -1,6 +1,9 @@
 """What all Python suites share: the counts that the closing line of `make test` adds up."""
 
 import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "system"))
 
 
 def pytest_addoption(parser):

@@ -3,18 +3,15 @@
 import pathlib
 import re
 import shutil
-import sys
 import tempfile
 import uuid
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-
-from tarn import EXAMPLES  # noqa: E402
-from tarn.events import Publisher, Schema  # noqa: E402
-from tarn.kafka import DEFAULT_VERSION, Kafka  # noqa: E402
-from tarn.programs import Projector, Query  # noqa: E402
+from tarn import EXAMPLES
+from tarn.events import Publisher, Schema
+from tarn.kafka import DEFAULT_VERSION, Kafka
+from tarn.programs import Projector, Query
 
 
 @pytest.fixture(scope="session")
