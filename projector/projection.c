@@ -364,13 +364,14 @@ static bool holds_anything(const struct working_view *view)
     return false;
 }
 
-/* The limit is on what one stream brought, so that no stream can make another's events fail. */
+/* The limit is on what one stream brought, so that no stream can make another's events fail. The plan of a null value
+ * may be put together from several events, and has neither a stream nor an event then. */
 static int check_size(struct projection *run, const struct working_view *view, size_t size)
 {
     const struct message_type *type = view->view->type;
     uint64_t part = 0;
 
-    if (size <= run->limits->max_view_bytes)
+    if (size <= run->limits->max_view_bytes || run->scope.event == NULL) /* a null value adds nothing */
         return 0;
     for (size_t i = 0; i < type->field_count; i++)
         if (view->view->field_streams[i] == run->plan->stream)

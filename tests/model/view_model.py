@@ -757,9 +757,12 @@ class Model:
         if record["value"] is None:
             return None
         try:
-            return from_pb(self.schema.cls(record["type"]).FromString(record["value"]))
+            event = self.schema.cls(record["type"]).FromString(record["value"])
         except Exception:
             raise Fault("unparseable") from None
+        if not event.IsInitialized():  # proto2: a required field is missing
+            raise Fault("unparseable")
+        return from_pb(event)
 
     def park(self, record, reason):
         unit = (record["topic"], record["key"]) if record["key"] is not None else (record["topic"], record["offset"], "")
