@@ -50,7 +50,7 @@ int erasures_find(struct erasures *erasures, const struct view *view, uint64_t o
     int rc = 0;
 
     arena_reset(&erasures->arena);
-    for (size_t i = 0; rc == 0 && !is_erased && i < view->key_count; i++) {
+    for (size_t i = 0; rc == 0 && !is_erased && i < view->key_count && rest.len > 0; i++) {
         struct value ignored;
         rc = key_decode_value(view->keys[i], &rest, &erasures->arena, &ignored, err);
         if (rc == 0)

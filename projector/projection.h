@@ -18,7 +18,8 @@ struct record_facts {
 /* How the projection looks at views. */
 struct view_port {
     /* The stored view of that key. ERR_ABSENT: there is none. *ret_is_erased: its key is erased; it is left out.
-     * ret_view's bytes live until the projection returns. */
+     * ret_view's bytes live until the projection returns.
+     * It is asked about leading fields of a key, too, when an event doesn't give the whole: whether they are erased. */
     int (*find)(void *self, const struct view *view, struct span key, struct stored_view *ret_view,
                 bool *ret_is_erased, struct err *err);
     void *self;
