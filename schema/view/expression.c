@@ -174,8 +174,8 @@ static int parse_source(struct token_reader *reader, struct source_text *ret_sou
         if (rc == 0 && token_is(reader, "(")) {
             rc = parse_function(reader, &source, err);
         } else if (rc == 0 && (span_equal_text(source.path.text, "true") || span_equal_text(source.path.text, "false"))) {
-            source.kind = EXPRESSION_BOOL;
-            source.is_true = span_equal_text(source.path.text, "true");
+            bool is_true = span_equal_text(source.path.text, "true");
+            source = (struct source_text){.kind = EXPRESSION_BOOL, .is_true = is_true};
         }
     }
     if (rc == 0)
