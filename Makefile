@@ -144,8 +144,10 @@ run: ## installs what it needs, builds, and shows Tarn at work; KAFKA=real takes
 	@$(MAKE) --no-print-directory $(JOBS) build dev-programs
 	@exec ops/dev/run.sh $(if $(filter real,$(KAFKA)),--real-kafka)
 
-check: unit-tests ## runs the unit tests: under a minute
+check: unit-tests model-programs build/examples.binpb ## unit tests, and the examples' golden events folded: under a minute
+	@ops/dev/install.sh unit python
 	@tests/unit/run.sh $(UNIT_TESTS)
+	@TARN_FLAVOUR=$(FLAVOUR) build/venv/bin/python -m pytest -q tests/model/test_golden_fold.py
 
 test: ## installs what it needs, builds, and runs everything, against a real Kafka too
 	@ops/dev/install.sh build test

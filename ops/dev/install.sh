@@ -4,7 +4,8 @@
 #     ops/dev/install.sh build            the compiler and the libraries
 #     ops/dev/install.sh build run        ... and what `make run` calls
 #     ops/dev/install.sh build unit       ... and what unit tests link
-#     ops/dev/install.sh build test       ... and Python packages, Java, Apache Kafka: all that `make test` needs
+#     ops/dev/install.sh python           ... and the Python packages of the tests
+#     ops/dev/install.sh build test       ... and Java, Apache Kafka: all that `make test` needs
 #     ops/dev/install.sh build kafka      ... Java and Apache Kafka alone: `make run KAFKA=real`
 #     ops/dev/install.sh develop          clang-format, clang-tidy, valgrind, coverage
 #     ops/dev/install.sh missing build    installs nothing: prints the packages that aren't there
@@ -19,7 +20,8 @@ build_packages="gcc libc6-dev make pkg-config protobuf-compiler libprotobuf-dev 
 run_packages="curl"
 kafka_packages="openjdk-17-jre-headless maven ca-certificates"
 unit_packages="libcmocka-dev"
-test_packages="$unit_packages python3 python3-venv curl $kafka_packages"
+python_packages="python3 python3-venv"
+test_packages="$unit_packages $python_packages curl util-linux $kafka_packages"
 develop_packages="clang clang-format clang-tidy libclang-rt-14-dev valgrind gcovr"
 kafka_versions="3.9.1 4.1.1"
 
@@ -30,11 +32,12 @@ packages_of() {
         case $purpose in
         build) echo $build_packages ;;
         unit) echo $unit_packages ;;
+        python) echo $python_packages ;;
         run) echo $run_packages ;;
         kafka) echo $kafka_packages ;;
         test) echo $test_packages ;;
         develop) echo $develop_packages ;;
-        *) say "\"$purpose\" is none of build, unit, run, kafka, test, develop"; exit 2 ;;
+        *) say "\"$purpose\" is none of build, unit, python, run, kafka, test, develop"; exit 2 ;;
         esac
     done
 }
@@ -117,6 +120,7 @@ install_packages "$@"
 mkdir -p build
 for purpose in "$@"; do
     case $purpose in
+    python) install_python ;;
     kafka) install_kafka ;;
     test) install_python && install_kafka ;;
     esac
