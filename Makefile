@@ -46,6 +46,11 @@ DEV_PROGRAMS := $(patsubst ops/dev/%.c,$(BUILD)/dev/%,$(wildcard ops/dev/*.c))
 MODEL_PROGRAMS := $(patsubst tests/model/%.c,$(BUILD)/model/%,$(wildcard tests/model/*.c))
 FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.c,build/fuzz/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
+# `make V=1` shows the commands.
+V ?= 0
+Q := $(if $(filter 0,$(V)),@)
+say = $(if $(filter 0,$(V)),@printf '  %-5s %s\n' $(1) $@)
+
 .DEFAULT_GOAL := build
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -72,9 +77,11 @@ build/tarn-query: $(BUILD)/tarn-query
 	@ln -sf $(FLAVOUR)/tarn-query $@
 
 $(BUILD)/tarn-projector: $(call obj,projector/main.c) $(BUILD)/libprojector.a $(BUILD)/libruntime.a $(BUILD)/libschema.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(BUILD)/tarn-query: $(call obj,query/main.c) $(BUILD)/libquery.a $(BUILD)/libruntime.a $(BUILD)/libschema.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/libschema.a: $(call obj,$(SCHEMA_SRC)) $(patsubst $(GEN)/%.c,$(BUILD)/obj/gen/%.o,$(GEN_SRC))
 $(BUILD)/libruntime.a: $(call obj,$(RUNTIME_SRC))
@@ -83,51 +90,65 @@ $(BUILD)/libquery.a: $(call obj,$(QUERY_SRC))
 $(BUILD)/libtest.a: $(call obj,$(UNIT_SUPPORT_SRC))
 %.a:
 	@mkdir -p $(@D) && rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 $(BUILD)/obj/%.o: %.c | $(GEN_SRC)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 $(BUILD)/obj/gen/%.o: $(GEN)/%.c
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -I$(GEN) -fPIE $(CFLAGS_$(FLAVOUR)) -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) -std=c11 -I$(GEN) -fPIE $(CFLAGS_$(FLAVOUR)) -c -o $@ $<
 
 PROTO_INCLUDE := $(shell pkg-config --variable=includedir protobuf 2>/dev/null || echo /usr/include)
 $(GEN)/google/protobuf/descriptor.pb-c.c:
 	@mkdir -p $(GEN)
-	protoc-c -I $(PROTO_INCLUDE) --c_out=$(GEN) google/protobuf/descriptor.proto
+	$(call say,PROTO)
+	$(Q)protoc-c -I $(PROTO_INCLUDE) --c_out=$(GEN) google/protobuf/descriptor.proto
 $(GEN)/tarn/view.pb-c.c: schema/tarn/view.proto $(GEN)/google/protobuf/descriptor.pb-c.c
-	protoc-c -I schema -I $(PROTO_INCLUDE) --c_out=$(GEN) tarn/view.proto
+	$(call say,PROTO)
+	$(Q)protoc-c -I schema -I $(PROTO_INCLUDE) --c_out=$(GEN) tarn/view.proto
 
 EXAMPLE_PROTOS := $(sort $(shell find schema/examples -name '*.proto' 2>/dev/null))
 build/examples.binpb: $(EXAMPLE_PROTOS) schema/tarn/view.proto
 	@mkdir -p build
-	protoc -I schema -I schema/examples --include_imports --descriptor_set_out=$@ $(patsubst schema/examples/%,%,$(EXAMPLE_PROTOS))
+	$(call say,PROTO)
+	$(Q)protoc -I schema -I schema/examples --include_imports --descriptor_set_out=$@ $(patsubst schema/examples/%,%,$(EXAMPLE_PROTOS))
 
 # Schemas that only tests use, each a descriptor set of its own.
 TEST_SETS := $(patsubst tests/protos/%.proto,build/protos/%.binpb,$(wildcard tests/protos/*.proto))
 build/protos/%.binpb: tests/protos/%.proto $(EXAMPLE_PROTOS) schema/tarn/view.proto
 	@mkdir -p $(@D)
-	protoc -I schema -I schema/examples -I tests/protos --include_imports --descriptor_set_out=$@ $(<F)
+	$(call say,PROTO)
+	$(Q)protoc -I schema -I schema/examples -I tests/protos --include_imports --descriptor_set_out=$@ $(<F)
+
+# gcc doesn't know that a failed cmocka assertion never comes back.
+$(BUILD)/obj/tests/unit/%.o: CFLAGS += -Wno-null-dereference
 
 # A unit test links what it tests out of the archives, and nothing else.
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libtest.a $(LIBS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 $(BUILD)/dev/%: $(BUILD)/obj/ops/dev/%.o $(LIBS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(BUILD)/bench/%: $(BUILD)/obj/ops/bench/%.o $(LIBS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 # What the Python models and comparisons drive.
 $(BUILD)/model/%: $(BUILD)/obj/tests/model/%.o $(LIBS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 # libFuzzer brings main(): only FLAVOUR=fuzz can link these.
 $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(LIBS)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 unit-tests: $(UNIT_TESTS) $(TEST_SETS) ## builds the unit tests
 

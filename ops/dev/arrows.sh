@@ -17,11 +17,11 @@ FORBIDDEN=(
     '^query/             ^(projector|tests|ops/(dev|bench|deploy))/ the programs meet in the store on disk'
 )
 ONLY_IN=(
-    '^lmdb\.h$                    ^schema/store/store\.c$'
+    '^lmdb\.h$                    ^(schema/store/store\.c|tests/unit/.*|ops/bench/.*)$'
     '^librdkafka/                 ^(projector/kafka_[a-z_]*\.[ch]|ops/(dev|bench)/.*|tests/.*)$'
     '^protobuf-c/                 ^(schema/(message|json|view)/.*|projector/projection.*|tests/.*)$'
-    '^google/protobuf/.*pb-c\.h$  ^schema/message/.*\.[ch]$'
-    '^tarn/view\.pb-c\.h$         ^schema/view/.*\.[ch]$'
+    '^google/protobuf/.*pb-c\.h$  ^(schema/message/.*\.[ch]|tests/.*)$'
+    '^tarn/view\.pb-c\.h$         ^(schema/view/.*\.[ch]|tests/.*)$'
     '^xxhash\.h$                  ^schema/base/hash\.c$'
     '^ini\.h$                     ^ops/runtime/config\.c$'
     '^zlib\.h$                    ^schema/store/partitioner\.c$'
