@@ -158,11 +158,11 @@ static void fill(struct plan_build *build, struct render_type *type)
             field->inner = intern(build, field->type->message, rules_inside(type->rules, field->type));
         field->empty = empty_of(plan, field);
 
-        /* A JSON name that isn't UTF-8 can't come from protoc; the field's own name always is. */
+        /* A JSON name that isn't UTF-8 can't come from protoc; the field's own name is always ASCII. */
         buf_clear(&text);
-        if (!json_add_string(&text, span_of_text(field->type->json_name)) &&
-            !json_add_string(&text, span_of_text(field->type->name)))
-            assert(!"a name of ASCII letters");
+        bool is_named = json_add_string(&text, span_of_text(field->type->json_name)) ||
+                        json_add_string(&text, span_of_text(field->type->name));
+        assert(is_named);
         buf_add_byte(&text, ':');
         size_t key_len = text.len;
         buf_add_span(&text, field->empty);
