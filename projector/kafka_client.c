@@ -48,6 +48,8 @@ static const struct setting settings_table[] = {
     {"topic.metadata.refresh.interval.ms", "30000", "30000", DEFAULT, NULL},
     {"topic.metadata.propagation.max.ms", "5000", "1000", DEFAULT, NULL},
     {"fetch.message.max.bytes", NULL, "4096", DEFAULT, NULL},
+    /* rd_kafka_query_watermark_offsets() waits this long for a broker that went away, whatever timeout it is given. */
+    {"socket.timeout.ms", NULL, "3000", DEFAULT, NULL},
 
     {"bootstrap.servers", NULL, NULL, OURS, "--brokers sets it"},
     {"metadata.broker.list", NULL, NULL, OURS, "--brokers sets it"},

@@ -15,7 +15,8 @@
 #include "schema/base/mem.h"
 
 enum {
-    CALL_MS = 900,            /* one call; a stop waits for it */
+    CALL_MS = 900,            /* one call */
+    STOP_S = 1,               /* a stop waits for the call under way this long */
     ANCHORS_MS = 3000,        /* reading a batch of anchors */
     TOPICS_EVERY_MS = 2000,
     TOPICS_MISSING_MS = 500,
@@ -93,7 +94,13 @@ void kafka_watch_close(struct kafka_watch **watch)
         self->is_stopping = true;
         pthread_cond_broadcast(&self->changed);
         pthread_mutex_unlock(&self->lock);
-        pthread_join(self->thread, NULL);
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += STOP_S;
+        *watch = NULL;
+        /* A call that doesn't come back is left behind with all it uses: the process ends anyway, and on time. */
+        if (pthread_timedjoin_np(self->thread, NULL, &until) != 0)
+            return;
     }
     for (size_t i = 0; i < self->topic_count; i++) {
         if (self->handles[i])

@@ -12,7 +12,7 @@ struct kafka_watch;
 MUST_CHECK int kafka_watch_open(const struct kafka_settings *settings, char *const *topics, size_t topic_count,
                                 struct kafka_watch **ret_watch, struct err *err);
 
-/* Waits for the call under way, about a second at most. */
+/* Waits for the call under way, a second at most: at the end of the process. */
 void kafka_watch_close(struct kafka_watch **watch);
 
 struct log_watch kafka_watch_port(struct kafka_watch *watch);

@@ -309,12 +309,20 @@ static bool is_due(struct keeper *keeper, const struct kept *kept, int64_t now)
     return kept->phase == READING || may_begin(keeper, kept);
 }
 
+/* The first record that is stored of a log that was begun empty-handed: it was known when it was begun. */
+static void trust_first(struct kept *kept)
+{
+    if (kept->partition && kept->phase == READING && kept->trusted.offset < 0)
+        kept->trusted = fingerprint_newest(kept->partition);
+}
+
 static void ask_looks(struct keeper *keeper, int64_t now)
 {
     size_t count = 0;
     for (size_t t = 0; t < keeper->options.topic_count; t++) {
         for (size_t i = 0; i < keeper->topics[t].count && count < LOG_CHECKS_MAX; i++) {
             struct kept *kept = &keeper->topics[t].kept[i];
+            trust_first(kept);
             if (!is_due(keeper, kept, now))
                 continue;
             kept->newest = fingerprint_newest(kept->partition);
@@ -384,6 +392,7 @@ static int take_look(struct keeper *keeper, const struct log_check *check, int64
     if (kept->phase != ASKED && kept->phase != READING)
         return 0; /* doubted or stopped meanwhile: it will be asked again */
     if (!check->is_answered) {
+        say(keeper, LOG_DEBUG, kept, check->trouble);
         kept->due_ms = now + RETRY_MS;
         if (kept->phase == ASKED)
             kept->phase = DOUBTED;
@@ -399,7 +408,8 @@ static int take_look(struct keeper *keeper, const struct log_check *check, int64
     }
     if (kept->phase == ASKED)
         return begin(keeper, kept, now, err);
-    kept->trusted = kept->newest;
+    if (kept->newest.offset >= 0)
+        kept->trusted = kept->newest;
     kept->due_ms = now + LOOK_EVERY_MS;
     return 0;
 }

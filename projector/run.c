@@ -137,6 +137,8 @@ static int run(void *settings_at, const struct config_list *arguments, struct er
         log_info("stopping");
     }
     close_parts(&parts);
+    if (rc == 0)
+        *err = (struct err){0}; /* answers like "there is none yet" on the way are no faults */
     return rc < 0 ? command_exit_of(err) : EXIT_DONE;
 }
 

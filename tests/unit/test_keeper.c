@@ -218,6 +218,18 @@ static void a_topic_made_again_while_it_is_read_is_noticed_by_an_older_record(vo
     assert_false(log_at(world, 0, 0)->is_assigned);
 }
 
+static void a_topic_made_again_soon_after_the_first_start_is_noticed_too(void **state)
+{
+    struct world *world = *state;
+    turn(world, 100);
+    handle_to(world, 0, 0, 5);
+    turn(world, 20);
+    make_again(world, 0, 0, 100);
+    handle_to(world, 0, 0, 20);
+    turn(world, 4000);
+    assert_int_equal(partition_at(world, 0, 0)->row.state, PARTITION_REWRITTEN);
+}
+
 static void a_partition_stopped_before_anything_was_misread_goes_on_when_its_log_is_back(void **state)
 {
     struct world *world = *state;
@@ -444,6 +456,7 @@ int main(void)
         TEST(a_restart_goes_on_at_the_position_when_the_last_record_is_known_again),
         TEST(a_topic_made_again_with_more_records_is_noticed_at_the_start_before_any_is_read),
         TEST(a_topic_made_again_while_it_is_read_is_noticed_by_an_older_record),
+        TEST(a_topic_made_again_soon_after_the_first_start_is_noticed_too),
         TEST(a_partition_stopped_before_anything_was_misread_goes_on_when_its_log_is_back),
         TEST(a_log_that_ends_before_the_position_was_rewritten),
         TEST(records_deleted_before_they_were_handled_are_lost_and_said),
