@@ -39,8 +39,10 @@ static bool can_be_held(struct compiler *compiler, const struct field_type *fiel
 void rules_walk(struct compiler *compiler, struct view_draft *draft)
 {
     struct pair_map seen = PAIR_MAP_INIT;
-    const char **ways = arena_alloc(&compiler->scratch, TYPES_OF_A_VIEW_MAX * sizeof(const char *));
-    const struct message_type **types = arena_alloc(&compiler->scratch, TYPES_OF_A_VIEW_MAX * sizeof(const struct message_type *));
+    size_t all = type_set_count(compiler->types);
+    size_t most = all < TYPES_OF_A_VIEW_MAX ? all : TYPES_OF_A_VIEW_MAX;
+    const char **ways = arena_alloc(&compiler->scratch, most * sizeof(const char *));
+    const struct message_type **types = arena_alloc(&compiler->scratch, most * sizeof(const struct message_type *));
     struct buf place = BUF_INIT;
     size_t count = 0;
     bool is_too_large = false;
@@ -59,7 +61,7 @@ void rules_walk(struct compiler *compiler, struct view_draft *draft)
             if (!can_be_held(compiler, field, buf_text(&place)) || *pair_map_at(&seen, field->message, NULL) != NULL)
                 continue;
             *pair_map_at(&seen, field->message, NULL) = draft;
-            is_too_large = count == TYPES_OF_A_VIEW_MAX || ++compiler->view_type_count > VIEW_TYPES_MAX;
+            is_too_large = count == most || ++compiler->view_type_count > VIEW_TYPES_MAX;
             if (is_too_large)
                 break;
             types[count] = field->message;

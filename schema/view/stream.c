@@ -19,9 +19,10 @@ static size_t skip_digits(const char *text, size_t at)
 /* v DIGITS [p DIGITS] [(alpha | beta) DIGITS?] */
 static bool is_version(const char *segment)
 {
+    if (segment[0] != 'v')
+        return false;
     size_t at = skip_digits(segment, 1);
-
-    if (segment[0] != 'v' || at == 1)
+    if (at == 1)
         return false;
     if (segment[at] == 'p' && skip_digits(segment, at + 1) > at + 1)
         at = skip_digits(segment, at + 1);
