@@ -140,7 +140,7 @@ static int write_only_field(struct json_writer *writer, const struct render_type
         rc = write_map(writer, type, field, wire, &at, end, depth);
     else if (field->type->presence == PRESENCE_REPEATED)
         rc = write_list(writer, type, field, NULL, wire, &at, end, depth);
-    else if (wire == wire_type_of(field->type->kind))
+    else if (wire == wire_of(field->type))
         rc = write_value(writer, field, NULL, &at, end, depth);
     else
         rc = render_broken(writer->err, type->type, "a field of another wire type");
@@ -164,7 +164,7 @@ static int write_any_value(struct json_writer *writer, const struct render_type 
     }
     const struct render_field *field =
         wire_read_tag(&at, end, &number, &wire) ? render_field_of(type, number, 0) : NULL;
-    if (field == NULL || wire != wire_type_of(field->type->kind))
+    if (field == NULL || wire != wire_of(field->type))
         return render_broken(writer->err, type->type, "bytes that don't parse");
 
     size_t start = writer->out->len;
@@ -204,7 +204,7 @@ static int write_field(struct json_writer *writer, const struct render_type *typ
         rc = write_map(writer, type, field, wire, at, end, depth);
     else if (field->type->presence == PRESENCE_REPEATED)
         rc = write_list(writer, type, field, inside, wire, at, end, depth);
-    else if (wire == wire_type_of(field->type->kind))
+    else if (wire == wire_of(field->type))
         rc = write_value(writer, field, inside, at, end, depth);
     else
         rc = render_broken(writer->err, type->type, "a field of another wire type");
@@ -216,7 +216,7 @@ static int write_list(struct json_writer *writer, const struct render_type *type
                       const struct field_selection *inside, enum wire_type wire, const uint8_t **at,
                       const uint8_t *end, unsigned depth)
 {
-    enum wire_type item_wire = wire_type_of(field->type->kind);
+    enum wire_type item_wire = wire_of(field->type);
     uint32_t left = field->limit != 0 ? field->limit : UINT32_MAX;
 
     buf_add_byte(writer->out, '[');
@@ -269,7 +269,7 @@ static bool split_entry(const struct render_type *type, struct span bytes, struc
         if (!wire_read_tag(&at, parts->end, &number, &wire))
             return false;
         if (number == 1 || number == 2) {
-            if (wire != wire_type_of(type->fields[number - 1].type->kind))
+            if (wire != wire_of(type->fields[number - 1].type))
                 return false;
             *(number == 1 ? &parts->key : &parts->value) = at;
         }
@@ -396,7 +396,7 @@ static int write_value(struct json_writer *writer, const struct render_field *fi
     struct span span = {NULL, 0};
     bool is_read = false;
 
-    switch (wire_type_of(field->type->kind)) {
+    switch (wire_of(field->type)) {
     case WIRE_VARINT:
         is_read = wire_read_varint(at, end, &varint);
         break;

@@ -96,7 +96,7 @@ static bool first_items(const struct field_type *field, struct span packed, uint
     uint32_t found = 0;
 
     for (; at < end && found < count; found++) {
-        if (!wire_skip(&at, end, field->number, wire_type_of(field->kind), 0))
+        if (!wire_skip(&at, end, field->number, wire_of(field), 0))
             return false;
     }
     *ret_first = span_of(packed.at, (size_t)(at - span_bytes(packed)));
@@ -110,7 +110,7 @@ static int write_field(const struct render_type *type, const struct render_field
                        const uint8_t **at, const uint8_t *end, struct buf *out, struct err *err, unsigned depth)
 {
     const struct field_selection *inside = selection_inside(selection, (size_t)(field - type->fields));
-    bool is_packable = wire_type_of(field->type->kind) != WIRE_LENGTH;
+    bool is_packable = wire_of(field->type) != WIRE_LENGTH;
     uint32_t left = field->limit != 0 ? field->limit : UINT32_MAX;
 
     for (;;) {

@@ -74,7 +74,7 @@ static inline bool read_number(const struct field_type *field, const uint8_t **a
     uint64_t eight = 0;
     uint32_t four = 0;
 
-    switch (wire_type_of(field->kind)) {
+    switch (wire_of(field)) {
     case WIRE_32BIT:
         if (!wire_read_fixed32(at, end, &four))
             return false;
@@ -125,7 +125,7 @@ static int decode_packed(struct decoder *decoder, ProtobufCMessage *message, con
     const uint8_t *at = packed.at;
     const uint8_t *end = at + packed.len;
     size_t size = field->element_size;
-    enum wire_type wire = wire_type_of(field->kind);
+    enum wire_type wire = wire_of(field);
     size_t more = 0;
 
     if (packed.len == 0)
@@ -188,19 +188,36 @@ static int decode_message(struct decoder *decoder, ProtobufCMessage *message, co
     return 0;
 }
 
+/* Where a value that isn't a message goes, with the field marked as set. */
+static inline void *place_for(struct decoder *decoder, ProtobufCMessage *message, const struct field_type *field)
+{
+    switch (field->presence) {
+    case PRESENCE_REPEATED: {
+        void *item = list_reserve(message, field, 1, decoder->arena);
+        ++*message_list_count(message, field);
+        return item;
+    }
+    case PRESENCE_ONEOF:
+        *(uint32_t *)message_at(message, field->quantifier_offset) = field->number;
+        break;
+    case PRESENCE_EXPLICIT:
+        *(protobuf_c_boolean *)message_at(message, field->quantifier_offset) = 1;
+        break;
+    case PRESENCE_IMPLICIT:
+        break;
+    }
+    return message_at(message, field->offset);
+}
+
 static int decode_text(struct decoder *decoder, ProtobufCMessage *message, const struct field_type *field,
                        struct span text)
 {
     if (field->kind == KIND_STRING && !decoder->is_own && !utf8_is_valid(text))
         return refuse(decoder, field->parent, field, "a string that isn't UTF-8");
 
-    struct value value = {.kind = value_kind_of(field->kind), .text = text};
-    if (field->presence != PRESENCE_REPEATED) {
-        message_set(message, field, value);
-        return 0;
-    }
-    message_set_item(field, list_reserve(message, field, 1, decoder->arena), value);
-    ++*message_list_count(message, field);
+    ProtobufCBinaryData *to = place_for(decoder, message, field);
+    to->len = text.len;
+    to->data = text.len > 0 ? (uint8_t *)(uintptr_t)text.at : NULL; /* into our own copy of the input */
     return 0;
 }
 
@@ -214,22 +231,11 @@ static int decode_number(struct decoder *decoder, ProtobufCMessage *message, con
     if (is_unknown_enum(decoder, field, &number))
         return 0;
 
-    void *to = message_at(message, field->offset);
-    switch (field->presence) {
-    case PRESENCE_REPEATED:
-        to = list_reserve(message, field, 1, decoder->arena);
-        ++*message_list_count(message, field);
-        break;
-    case PRESENCE_ONEOF:
-        *(uint32_t *)message_at(message, field->quantifier_offset) = field->number;
-        break;
-    case PRESENCE_EXPLICIT:
-        *(protobuf_c_boolean *)message_at(message, field->quantifier_offset) = 1;
-        break;
-    case PRESENCE_IMPLICIT:
-        break;
-    }
-    memcpy(to, &number, field->element_size);
+    void *to = place_for(decoder, message, field);
+    if (field->element_size == sizeof(uint32_t))
+        memcpy(to, &number, sizeof(uint32_t));
+    else
+        memcpy(to, &number, sizeof(uint64_t));
     return 0;
 }
 
@@ -253,7 +259,7 @@ static int decode_fields(struct decoder *decoder, ProtobufCMessage *message, str
         if (field != NULL && field->kind == KIND_GROUP && wire == WIRE_GROUP_START)
             return refuse(decoder, type, field, "groups aren't supported");
 
-        bool is_known = field != NULL && wire == wire_type_of(field->kind);
+        bool is_known = field != NULL && wire == wire_of(field);
         bool is_packed = field != NULL && !is_known && wire == WIRE_LENGTH && field->presence == PRESENCE_REPEATED &&
                          field->kind != KIND_GROUP;
         if (!is_known && !is_packed) {

@@ -3,7 +3,7 @@
  * packs, but for -0.0 in a field of implicit presence: protobuf writes it, protobuf-c leaves it out. */
 #include <assert.h>
 
-#include "schema/message/message.h"
+#include "schema/message/presence.h"
 #include "schema/message/wire.h"
 
 static size_t tag_size(const struct field_type *field)
@@ -45,11 +45,11 @@ static inline uint64_t varint_of(const struct field_type *field, const void *ite
 }
 
 /* Without the tag. */
-static size_t item_size(const struct field_type *field, const void *item)
+static inline size_t item_size(const struct field_type *field, const void *item)
 {
     size_t len = 0;
 
-    switch (wire_type_of(field->kind)) {
+    switch (wire_of(field)) {
     case WIRE_VARINT:
         return wire_varint_size(varint_of(field, item));
     case WIRE_32BIT:
@@ -78,9 +78,9 @@ static size_t items_size(const ProtobufCMessage *message, const struct field_typ
     return size;
 }
 
-size_t message_field_encoded_size(const ProtobufCMessage *message, const struct field_type *field)
+static inline size_t field_size(const ProtobufCMessage *message, const struct field_type *field)
 {
-    if (!message_has(message, field) || field->kind == KIND_GROUP)
+    if (!is_set(message, field) || field->kind == KIND_GROUP)
         return 0;
     if (field->presence != PRESENCE_REPEATED)
         return tag_size(field) + item_size(field, message_at(message, field->offset));
@@ -90,13 +90,18 @@ size_t message_field_encoded_size(const ProtobufCMessage *message, const struct 
     return tag_size(field) + wire_varint_size(size) + size;
 }
 
+size_t message_field_encoded_size(const ProtobufCMessage *message, const struct field_type *field)
+{
+    return field_size(message, field);
+}
+
 size_t message_encoded_size(const ProtobufCMessage *message)
 {
     const struct message_type *type = message_type_of(message);
     size_t size = 0;
 
     for (size_t i = 0; i < type->field_count; i++)
-        size += message_field_encoded_size(message, &type->fields[i]);
+        size += field_size(message, &type->fields[i]);
     return size;
 }
 
@@ -146,7 +151,7 @@ static inline uint8_t *write_item(const struct field_type *field, const void *it
     const ProtobufCBinaryData *text = item;
     uint8_t *start = end;
 
-    switch (wire_type_of(field->kind)) {
+    switch (wire_of(field)) {
     case WIRE_VARINT:
         return write_varint(varint_of(field, item), end);
     case WIRE_32BIT:
@@ -170,7 +175,7 @@ static inline uint8_t *write_item(const struct field_type *field, const void *it
 static uint8_t *write_list(const ProtobufCMessage *message, const struct field_type *field, uint8_t *end)
 {
     const uint8_t *items = *message_list_items(message, field);
-    enum wire_type wire = wire_type_of(field->kind);
+    enum wire_type wire = wire_of(field);
     uint8_t *start = end;
 
     for (size_t i = *message_list_count(message, field); i-- > 0;) {
@@ -189,12 +194,12 @@ static uint8_t *write_message(const ProtobufCMessage *message, uint8_t *end)
 
     for (size_t i = type->field_count; i-- > 0;) {
         const struct field_type *field = &type->fields[i];
-        if (!message_has(message, field) || field->kind == KIND_GROUP)
+        if (!is_set(message, field) || field->kind == KIND_GROUP)
             continue;
         if (field->presence == PRESENCE_REPEATED)
             end = write_list(message, field, end);
         else
-            end = write_tag(field, wire_type_of(field->kind),
+            end = write_tag(field, wire_of(field),
                             write_item(field, message_at(message, field->offset), end));
     }
     return end;

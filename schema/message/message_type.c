@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "schema/message/type_set.h"
+#include "schema/message/wire.h"
 
 enum { FIELDS_MAX = 20000, NUMBER_MAX = 536870911, BY_NUMBER_MAX = 512, FIELD_OPTION = 50702 };
 
@@ -151,6 +152,7 @@ static int build_field(struct message_build *build, struct field_type *field, co
     field->kind = (enum field_kind)d->type;
     field->parent = type;
     field->element_size = kinds[field->kind].size;
+    field->wire = (uint8_t)wire_type_of(field->kind);
     field->is_required = d->label == GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__LABEL__LABEL_REQUIRED;
     field->tarn_options = descriptor_set_option(d->options != NULL ? &d->options->base : NULL, FIELD_OPTION,
                                                 &build->set->arena);

@@ -97,11 +97,8 @@ const struct field_type *message_type_field(const struct message_type *type, str
     return NULL;
 }
 
-const struct field_type *message_type_field_number(const struct message_type *type, uint32_t number)
+const struct field_type *message_type_field_far(const struct message_type *type, uint32_t number)
 {
-    if (number < type->by_number_count)
-        return type->by_number[number] ? &type->fields[type->by_number[number] - 1] : NULL;
-
     size_t low = 0;
     size_t high = type->field_count;
     while (low < high) {

@@ -75,6 +75,7 @@ struct field_type {
     bool is_map;
     bool is_required; /* proto2 */
     bool is_packed;   /* how we write it */
+    uint8_t wire;     /* enum wire_type of one value (wire.h) */
     size_t offset;            /* of the value in the message struct */
     size_t quantifier_offset; /* of has (protobuf_c_boolean), of the oneof's case (uint32_t), or of the count (size_t) */
     size_t element_size;      /* of one value in memory */
@@ -130,7 +131,16 @@ const struct message_type *type_set_at(const struct type_set *set, size_t index)
 
 /* NULL when there is none. */
 const struct field_type *message_type_field(const struct message_type *type, struct span name);
-const struct field_type *message_type_field_number(const struct message_type *type, uint32_t number);
+/* For numbers beyond by_number: message_type_field_number() calls it. */
+const struct field_type *message_type_field_far(const struct message_type *type, uint32_t number);
+
+/* NULL when there is none. */
+static inline const struct field_type *message_type_field_number(const struct message_type *type, uint32_t number)
+{
+    if (number >= type->by_number_count)
+        return message_type_field_far(type, number);
+    return type->by_number[number] != 0 ? &type->fields[type->by_number[number] - 1] : NULL;
+}
 
 /* The first declared name of a number, or NULL. */
 const char *enum_type_name(const struct enum_type *type, int32_t number);

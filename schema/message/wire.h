@@ -20,6 +20,11 @@ enum { WIRE_VARINT_BYTES_MAX = 10, WIRE_SHORT_BYTES_MAX = 5 };
 /* The wire type of one value of that kind; a packed list is WIRE_LENGTH. */
 enum wire_type wire_type_of(enum field_kind kind);
 
+static inline enum wire_type wire_of(const struct field_type *field)
+{
+    return (enum wire_type)field->wire;
+}
+
 /* Passes over the value of an unknown field, groups inside up to `depth_left` levels included. */
 bool wire_skip(const uint8_t **at, const uint8_t *end, uint32_t number, enum wire_type wire, unsigned depth_left);
 
