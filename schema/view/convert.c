@@ -3,7 +3,7 @@
  * something does, that is a mistake already. It also bounds the work by the number of pairs. */
 #include "schema/view/convert.h"
 
-#include <errno.h>
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -106,9 +106,13 @@ static bool scalars_convert(const struct field_type *target, const struct field_
     return target->kind == source->kind; /* bool, bytes, enum */
 }
 
+/* Key (1) or value (2): a map without them is refused when the types are made. */
 static const struct field_type *entry_field(const struct field_type *map, uint32_t number)
 {
-    return message_type_field_number(map->message, number);
+    const struct field_type *field = message_type_field_number(map->message, number);
+
+    assert(field != NULL);
+    return field;
 }
 
 static bool maps_convert(struct compiler *compiler, const struct field_type *target, const struct field_type *source,
