@@ -120,22 +120,18 @@ int layout_parse_view_key(struct span row_key, uint64_t *ret_owner_hash, uint16_
  * others count the bytes of padding. */
 enum { VIEW_HEAD_BYTES = 2, VIEW_PADDING_MAX = 0x7fff };
 
-/* LMDB's pages (mdb.c): 4096 bytes less a head of 16; a row costs its key and value, 8 bytes of head and 2 of index, and
- * starts at even addresses. A row of more than ROW_IN_PAGE_MAX goes to pages of its own, whole ones. */
-enum { PAGE_ROOM = 4096 - 16, ROW_HEAD_BYTES = 8, ROW_INDEX_BYTES = 2, ROW_IN_PAGE_MAX = 2038, ROW_STEP_MIN = 16 };
+/* A row costs its key and value and 8 bytes of head; one of more than ROW_IN_PAGE_MAX goes to pages of its own, whole
+ * ones, where a little growth costs nothing anyway. The steps are a sixteenth to an eighth of what they round. */
+enum { ROW_HEAD_BYTES = 8, ROW_IN_PAGE_MAX = 2038, ROW_SMALL_MAX = 512, ROW_SMALL_STEP = 32, ROW_STEP = 64 };
 
-/* The largest row of which as many fit a page as of one of `bytes`; rows under a sixteenth of a page in steps of 16. */
 static size_t row_class(size_t bytes)
 {
-    size_t with_index = bytes + ROW_INDEX_BYTES;
+    size_t step = bytes <= ROW_SMALL_MAX ? ROW_SMALL_STEP : ROW_STEP;
+    size_t rounded = (bytes + step - 1) / step * step;
 
     if (bytes > ROW_IN_PAGE_MAX)
         return bytes;
-    if (with_index <= PAGE_ROOM / 16)
-        return (with_index + ROW_STEP_MIN - 1) / ROW_STEP_MIN * ROW_STEP_MIN - ROW_INDEX_BYTES;
-    size_t rows = PAGE_ROOM / with_index;
-    size_t largest = (PAGE_ROOM / rows & ~(size_t)1) - ROW_INDEX_BYTES;
-    return largest < bytes ? bytes : largest;
+    return rounded < ROW_IN_PAGE_MAX ? rounded : ROW_IN_PAGE_MAX;
 }
 
 void layout_view_value(size_t row_key_bytes, struct stored_view view, struct buf *out)
