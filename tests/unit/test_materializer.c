@@ -25,9 +25,20 @@ static void expect_view(struct till_world *world, const char *view, const char *
     free(json);
 }
 
+static struct partition *partition_of(struct till_world *world, uint16_t topic)
+{
+    struct partition *partition = positions_find(materializer_positions(world->materializer), topic, 0);
+
+    if (partition == NULL) {
+        fail_msg("topic %u has no partition", topic);
+        abort();
+    }
+    return partition;
+}
+
 static const struct position *stored_position(struct till_world *world, uint16_t topic, const char *key)
 {
-    const struct partition *partition = positions_find(materializer_positions(world->materializer), topic, 0);
+    const struct partition *partition = partition_of(world, topic);
 
     return &partition->stored[owner_range(hash64(span_of_text(key)))];
 }
@@ -238,7 +249,7 @@ static void a_start_goes_on_at_the_oldest_range_and_drops_what_others_have(void 
     till_world_kill(&world);
     till_world_start(&world);
 
-    const struct partition *partition = positions_find(materializer_positions(world.materializer), TOPIC_TILL, 0);
+    const struct partition *partition = partition_of(&world, TOPIC_TILL);
     unsigned ahead = 0;
     for (unsigned range = 0; range < RANGE_COUNT; range++)
         ahead += partition->stored[range].next_offset == 200;
@@ -540,7 +551,7 @@ static void a_partition_with_too_many_parked_events_stops_alone(void **state)
     till_renamed(&world, "ann", "Ann");
     till_world_drain(&world);
 
-    struct partition *partition = positions_find(materializer_positions(world.materializer), TOPIC_TILL, 0);
+    struct partition *partition = partition_of(&world, TOPIC_TILL);
     assert_int_equal(partition->row.state, PARTITION_PARKED);
     assert_int_equal(partition->cursor.next_offset, 3); /* the fourth is read again */
     assert_int_equal(till_parked(&world, TOPIC_TILL, NULL), 3);
@@ -548,7 +559,7 @@ static void a_partition_with_too_many_parked_events_stops_alone(void **state)
 
     till_world_kill(&world); /* it stays stopped */
     till_world_start(&world);
-    partition = positions_find(materializer_positions(world.materializer), TOPIC_TILL, 0);
+    partition = partition_of(&world, TOPIC_TILL);
     assert_int_equal(partition->row.state, PARTITION_PARKED);
     assert_int_equal(materializer_drop(world.materializer, &selection, &outcome, &err), 0);
     assert_int_equal(partition->row.state, PARTITION_FOLLOWING);

@@ -17,7 +17,7 @@ struct till_world {
     struct scripted_source *source;
     struct record_source port;
     struct materializer *materializer;
-    int64_t now_us; /* the clock */
+    _Atomic int64_t now_us; /* the clock; the flusher reads it too */
     size_t batch;   /* records a poll */
     struct materializer_turn turn; /* what each turn is told */
     size_t park_limit;
