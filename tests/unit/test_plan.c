@@ -335,6 +335,33 @@ static void the_examples_have_no_mistakes(void **state)
     view_set_free(&set);
 }
 
+/* Each block of protobuf on the page stands in reference.proto word for word, which is a set without mistakes. */
+static void the_examples_of_the_reference_are_right(void **state)
+{
+    static const char begin[] = "```proto\n";
+    struct buf page = made_schema_read("ops/docs/view-language.md");
+    struct buf source = made_schema_read("tests/protos/reference.proto");
+    struct view_set *set = made_schema_load_file("build/protos/reference.binpb");
+    const char *proto = buf_text(&source);
+    size_t count = 0;
+
+    (void)state;
+    for (const char *at = strstr(buf_text(&page), begin); at != NULL; at = strstr(at, begin), count++) {
+        at += strlen(begin);
+        const char *end = strstr(at, "```");
+        assert_non_null(end);
+        char *block = mem_text_of(span_of(at, (size_t)(end - at)));
+        if (strstr(proto, block) == NULL)
+            fail_msg("the reference shows what reference.proto doesn't have:\n%s", block);
+        free(block);
+    }
+    assert_int_equal(count, 3);
+    assert_int_equal(set->view_count, 2);
+    view_set_free(&set);
+    buf_release(&page);
+    buf_release(&source);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +380,7 @@ int main(void)
         cmocka_unit_test(a_list_under_upsert_without_order_stays_in_the_order_of_arrival),
         cmocka_unit_test(options_may_be_written_one_by_one),
         cmocka_unit_test(the_examples_have_no_mistakes),
+        cmocka_unit_test(the_examples_of_the_reference_are_right),
     };
 
     return cmocka_run_group_tests(tests, open_set, close_set);
