@@ -145,7 +145,7 @@ static bool was_caught_up(const struct positions *positions)
     for (size_t i = 0; i < positions->count; i++)
         for (unsigned range = 0; range < RANGE_COUNT; range++)
             if (positions->partitions[i]->row.state == PARTITION_FOLLOWING &&
-                positions->partitions[i]->stored[range].caught_up_at_ms == 0)
+                !layout_has_caught_up(&positions->partitions[i]->stored[range], &positions->partitions[i]->row))
                 return false;
     return positions->count > 0;
 }

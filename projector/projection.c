@@ -125,7 +125,8 @@ static int run_handler(struct projection *run, const struct handler *handler)
 
     for (struct working_view *view = run->touched; view != NULL && rc == 0; view = view->next_touched) {
         view->is_touched = false;
-        rc = rules_apply(view->view->rules, view->message, &run->scope);
+        rc = rules_apply(view->view->rules, view->message, &view->touched, &run->scope);
+        touched_clear(&view->touched);
     }
     return rc;
 }
@@ -154,7 +155,7 @@ static int run_on(struct projection *run, const struct handler *handler, struct 
         view->next_touched = run->touched;
         run->touched = view;
     }
-    rc = effect_apply(handler, &run->scope, view->message);
+    rc = effect_apply(handler, &run->scope, view->message, &view->touched);
     if (rc == 0 && handler->is_home && (effect_makes_view(handler->effect) || handler->effect == EFFECT_DELETE))
         view->is_made = handler->effect != EFFECT_DELETE;
     return rc;
@@ -264,6 +265,7 @@ static int open_view(struct projection *run, const struct view *view, const stru
     opened->before = stored;
     opened->was_there = is_there;
     opened->is_made = is_there && stored.is_made;
+    opened->touched.is_everything = !is_there;
     opened->is_erased = is_erased || is_erased_here(run, view, key);
     *ret_view = opened;
     return 0;

@@ -39,28 +39,34 @@ static const struct effect_row effect_rows[] = {
 
 static int pick_steps(const struct handler *handler, const struct source_scope *scope, struct picked_step **ret_steps);
 static ProtobufCMessage *walk(const struct handler *handler, const struct picked_step *steps, ProtobufCMessage *view,
-                              struct view_place *place, struct arena *arena);
-static void remove_matches(const struct picked_step *steps, size_t count, ProtobufCMessage *message);
+                              struct view_place *place, struct touched *touched, struct arena *arena);
+static void touch_target(const struct handler *handler, ProtobufCMessage *target, struct view_place place,
+                         struct touched *touched);
+static void remove_matches(const struct picked_step *steps, size_t count, ProtobufCMessage *message,
+                           struct touched *touched);
 static void delete_part(const struct handler *handler, ProtobufCMessage *view);
 
-int effect_apply(const struct handler *handler, const struct source_scope *scope, ProtobufCMessage *view)
+int effect_apply(const struct handler *handler, const struct source_scope *scope, ProtobufCMessage *view,
+                 struct touched *touched)
 {
     struct picked_step *steps = NULL;
 
     if (handler->effect == EFFECT_DELETE) {
         delete_part(handler, view);
+        touched_add(touched, view, NULL);
         return 0;
     }
     int rc = pick_steps(handler, scope, &steps);
     if (rc < 0)
         return rc;
     if (handler->effect == EFFECT_REMOVE) {
-        remove_matches(steps, handler->into_count, view);
+        remove_matches(steps, handler->into_count, view, touched);
         return 0;
     }
     assert(effect_rows[handler->effect].at_target != NULL);
     struct view_place place = {1, handler->view->rules};
-    ProtobufCMessage *target = walk(handler, steps, view, &place, scope->arena);
+    ProtobufCMessage *target = walk(handler, steps, view, &place, touched, scope->arena);
+    touch_target(handler, target, place, touched);
     return effect_rows[handler->effect].at_target(handler, scope, target, place);
 }
 
@@ -119,7 +125,7 @@ static ProtobufCMessage *append_element(ProtobufCMessage *message, const struct 
 
 /* The first element that the brackets pick, added when there is none. Without brackets: a new one. */
 static ProtobufCMessage *find_or_append(const struct picked_step *picked, ProtobufCMessage *message,
-                                        struct arena *arena)
+                                        struct touched *touched, struct arena *arena)
 {
     const struct field_type *list = picked->step->field;
 
@@ -131,24 +137,49 @@ static ProtobufCMessage *find_or_append(const struct picked_step *picked, Protob
                 return items[i];
     }
     ProtobufCMessage *element = append_element(message, list, arena);
+    touched_add(touched, element, NULL);
     for (size_t i = 0; i < picked->step->bracket_count; i++)
         message_set(element, picked->step->brackets[i].target, picked->values[i]);
     return element;
 }
 
+/* Every message on the way has its rules due: what they derive may lie deeper. */
 static ProtobufCMessage *walk(const struct handler *handler, const struct picked_step *steps, ProtobufCMessage *view,
-                              struct view_place *place, struct arena *arena)
+                              struct view_place *place, struct touched *touched, struct arena *arena)
 {
     ProtobufCMessage *at = view;
 
     for (size_t i = 0; i < handler->into_count; i++) {
-        if (steps[i].step->field->presence == PRESENCE_REPEATED)
-            at = find_or_append(&steps[i], at, arena);
-        else
-            at = message_make_message(at, steps[i].step->field, arena);
-        *place = view_place_inside(*place, steps[i].step->field);
+        const struct field_type *field = steps[i].step->field;
+        touched_add(touched, at, field);
+        if (field->presence == PRESENCE_REPEATED) {
+            at = find_or_append(&steps[i], at, touched, arena);
+        } else {
+            bool is_new = message_get_message(at, field) == NULL;
+            at = message_make_message(at, field, arena);
+            if (is_new)
+                touched_add(touched, at, NULL);
+        }
+        *place = view_place_inside(*place, field);
     }
     return at;
+}
+
+static void touch_target(const struct handler *handler, ProtobufCMessage *target, struct view_place place,
+                         struct touched *touched)
+{
+    bool has_lists = handler->effect == EFFECT_REPLACE;
+
+    if (place.rules == NULL)
+        return;
+    for (size_t i = 0; i < handler->assignment_count; i++) {
+        const struct field_type *field = handler->assignments[i].target;
+        if (field->kind == KIND_MESSAGE && view_place_inside(place, field).rules != NULL)
+            touched_everything(touched); /* messages from the event have never held their rules */
+        has_lists = has_lists || field->presence == PRESENCE_REPEATED;
+    }
+    if (has_lists)
+        touched_add(touched, target, NULL);
 }
 
 /* --- what is done there ---------------------------------------------------------------------------------------- */
@@ -224,14 +255,17 @@ static void remove_elements(const struct picked_step *picked, ProtobufCMessage *
 }
 
 /* Recursion is as deep as `into` is long; REMOVE's last step is a list with brackets. */
-static void remove_matches(const struct picked_step *steps, size_t count, ProtobufCMessage *message)
+static void remove_matches(const struct picked_step *steps, size_t count, ProtobufCMessage *message,
+                           struct touched *touched)
 {
     const struct field_type *field = steps->step->field;
+
+    touched_add(touched, message, field);
 
     if (field->presence != PRESENCE_REPEATED) {
         ProtobufCMessage *inner = message_get_message(message, field);
         if (inner != NULL)
-            remove_matches(steps + 1, count - 1, inner);
+            remove_matches(steps + 1, count - 1, inner, touched);
         return;
     }
     if (count == 1) {
@@ -241,7 +275,7 @@ static void remove_matches(const struct picked_step *steps, size_t count, Protob
     ProtobufCMessage **items = (ProtobufCMessage **)*message_list_items(message, field);
     for (size_t i = 0; i < *message_list_count(message, field); i++)
         if (is_match(steps, items[i]))
-            remove_matches(steps + 1, count - 1, items[i]);
+            remove_matches(steps + 1, count - 1, items[i], touched);
 }
 
 static void delete_part(const struct handler *handler, ProtobufCMessage *view)

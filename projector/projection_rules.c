@@ -1,26 +1,35 @@
 /* Recursion follows the plan's children, so that only messages with a rule somewhere inside are visited; it is as deep
  * as the view is nested. Lists come before derived fields, because `first` and float sums go in list order. What a rule
- * computes depends on nothing but its message, which is why running all of them after every handler is right and why
- * nothing has to be remembered between events. */
+ * computes depends on nothing but its message: so a message that no handler touched holds its rules still and is passed
+ * over with all that is in it, and nothing has to be remembered between events. */
 #include "projector/projection_rules.h"
 
 #include "projector/projection_convert.h"
 #include "projector/projection_sort.h"
 
 static int apply_to_child(const struct message_rules *rules, const struct field_type *field, ProtobufCMessage *message,
-                          const struct source_scope *scope);
+                          const struct touched *touched, const struct source_scope *scope);
 static int derive(const struct message_rules *rules, const struct derived_field *derived, ProtobufCMessage *message,
                   const struct source_scope *scope);
 
-int rules_apply(const struct message_rules *rules, ProtobufCMessage *message, const struct source_scope *scope)
+int rules_apply(const struct message_rules *rules, ProtobufCMessage *message, const struct touched *touched,
+                const struct source_scope *scope)
 {
+    const struct field_type *list;
+
+    if (!touched_find(touched, message, &list))
+        return 0;
     for (size_t i = 0; i < rules->child_count; i++) {
-        int rc = apply_to_child(rules->child_rules[i], rules->children[i], message, scope);
+        if (list != NULL && list != rules->children[i])
+            continue;
+        int rc = apply_to_child(rules->child_rules[i], rules->children[i], message, touched, scope);
         if (rc < 0)
             return rc;
     }
     for (size_t i = 0; i < rules->list_count; i++) {
         const struct list_rule *rule = &rules->lists[i];
+        if (list != NULL && list != rule->list)
+            continue;
         size_t *count = message_list_count(message, rule->list);
         if (rule->order_by != NULL)
             list_sort(rule, (ProtobufCMessage **)*message_list_items(message, rule->list), *count, scope->arena);
@@ -28,6 +37,8 @@ int rules_apply(const struct message_rules *rules, ProtobufCMessage *message, co
             *count = rule->keep;
     }
     for (size_t i = 0; i < rules->derived_count; i++) {
+        if (list != NULL && list != rules->derived[i].list)
+            continue;
         int rc = derive(rules, &rules->derived[i], message, scope);
         if (rc < 0)
             return rc;
@@ -36,16 +47,16 @@ int rules_apply(const struct message_rules *rules, ProtobufCMessage *message, co
 }
 
 static int apply_to_child(const struct message_rules *rules, const struct field_type *field, ProtobufCMessage *message,
-                          const struct source_scope *scope)
+                          const struct touched *touched, const struct source_scope *scope)
 {
     if (field->presence != PRESENCE_REPEATED) {
         ProtobufCMessage *child = message_get_message(message, field);
-        return child ? rules_apply(rules, child, scope) : 0;
+        return child ? rules_apply(rules, child, touched, scope) : 0;
     }
     ProtobufCMessage **items = (ProtobufCMessage **)*message_list_items(message, field);
     size_t count = *message_list_count(message, field);
     for (size_t i = 0; i < count; i++) {
-        int rc = rules_apply(rules, items[i], scope);
+        int rc = rules_apply(rules, items[i], touched, scope);
         if (rc < 0)
             return rc;
     }
@@ -100,11 +111,18 @@ static int walk_list(const struct derived_field *derived, const ProtobufCMessage
 {
     const struct field_type *list = derived->list;
     const uint8_t *items = *message_list_items(message, list);
+    ProtobufCMessage **messages = (ProtobufCMessage **)*message_list_items(message, list);
     size_t count = *message_list_count(message, list);
     struct source_scope inside = *scope;
 
+    if (derived->derivation == DERIVE_COUNT && derived->where_count == 0) {
+        state->count = count;
+        return 0;
+    }
     for (size_t i = 0; i < count && !state->is_done; i++) {
-        struct value value = message_get_item(list, items + i * list->element_size);
+        struct value value = list->kind == KIND_MESSAGE
+                                 ? (struct value){.kind = VALUE_MESSAGE, .message = messages[i]}
+                                 : message_get_item(list, items + i * list->element_size);
         if (derived->where_count > 0 && value.kind == VALUE_MESSAGE) {
             bool hold;
             inside.event = value.message;

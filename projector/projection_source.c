@@ -82,7 +82,7 @@ int value_compare(struct value a, struct value b)
 
     if (a.kind == VALUE_ABSENT || b.kind == VALUE_ABSENT)
         return (a.kind != VALUE_ABSENT) - (b.kind != VALUE_ABSENT);
-    if (a.kind == VALUE_INT && b.kind == VALUE_INT)
+    if (a.kind == b.kind && (a.kind == VALUE_INT || a.kind == VALUE_ENUM))
         return (a.integer > b.integer) - (a.integer < b.integer);
     if ((a.kind == VALUE_STRING || a.kind == VALUE_BYTES) && (b.kind == VALUE_STRING || b.kind == VALUE_BYTES))
         return span_compare(a.text, b.text);

@@ -120,7 +120,7 @@ static int run(void *settings_at, const struct config_list *arguments, struct er
     if (rc == 0)
         rc = open_parts(settings, &parts, err);
     if (rc == 0) {
-        log_info("generation %s in %s; admin on http://%s", parts.generation->name, settings->store,
+        log_info("generation %s in %s; admin on %s", parts.generation->name, settings->store,
                  run_admin_address(parts.admin));
         struct run_parts loop = {
             .directory = settings->store,

@@ -208,12 +208,9 @@ static void note_ends(struct run *run)
 /* The store has all of the partition as it was at some time, this run's or an earlier one's. */
 static bool has_been_stored(const struct partition *partition)
 {
-    for (unsigned range = 0; range < RANGE_COUNT; range++) {
-        const struct position *stored = &partition->stored[range];
-        bool is_at_end = partition->stored_row.seen_at_ms > 0 && stored->next_offset >= partition->stored_row.end_offset;
-        if (stored->caught_up_at_ms == 0 && !is_at_end)
+    for (unsigned range = 0; range < RANGE_COUNT; range++)
+        if (!layout_has_caught_up(&partition->stored[range], &partition->stored_row))
             return false;
-    }
     return true;
 }
 

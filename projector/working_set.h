@@ -2,6 +2,7 @@
 #ifndef TARN_PROJECTOR_WORKING_SET_H
 #define TARN_PROJECTOR_WORKING_SET_H
 
+#include "projector/touched.h"
 #include "schema/store/layout.h"
 #include "schema/view/plan.h"
 
@@ -15,6 +16,7 @@ struct working_view {
     bool is_made;
     bool is_erased;  /* left out; message may be NULL */
     bool is_touched; /* by the running handler */
+    struct touched touched; /* whose rules are due */
     struct working_view *next_touched;
     /* the set's */
     struct working_view *next;
