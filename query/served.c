@@ -233,7 +233,7 @@ static int walk_positions(struct served_generation *generation, struct store_rea
             rc = store_find(reader, TABLE_POSITIONS, buf_span(&key), &value, err);
             if (rc == 0)
                 rc = layout_parse_position(value, &position, err);
-            is_filled = rc == 0 && position.caught_up_at_ms != 0;
+            is_filled = rc == 0 && layout_has_caught_up(&position, &row);
             rc = rc == ERR_ABSENT ? 0 : rc;
         }
     }

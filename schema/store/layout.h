@@ -93,6 +93,13 @@ struct partition_row {
     uint32_t partitioner;  /* enum partitioner (partitioner.h) that the topic's records agree with */
 };
 
+/* Whether a range has ever had all of its partition as it then was. While it keeps up, the row alone says so and moves
+ * on; its own caught_up_at_ms is written when the log's end overtakes it. */
+static inline bool layout_has_caught_up(const struct position *range, const struct partition_row *row)
+{
+    return range->caught_up_at_ms != 0 || (row->seen_at_ms > 0 && range->next_offset >= row->end_offset);
+}
+
 void layout_partition_key(uint16_t topic, int32_t partition, struct buf *out);
 MUST_CHECK int layout_parse_partition_key(struct span key, uint16_t *ret_topic, int32_t *ret_partition,
                                           struct err *err);
