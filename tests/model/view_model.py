@@ -411,6 +411,8 @@ class Handler:
         for field in self.target.fields:
             rules = self.view.schema.rules(field)
             ruled = rules is not None and (any(getattr(rules, d) for d in DERIVED) or rules.lookup)
+            if self.apply == "ADD" and (field.is_repeated or kind_of(field) not in ("int", "real")):
+                continue
             if field.name not in taken and not ruled and self.has_source(field.name, scope):
                 fields.append(field)
         return fields
