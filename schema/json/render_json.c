@@ -371,8 +371,14 @@ static void add_float(struct buf *out, uint32_t bits)
 
 static void add_enum(struct buf *out, const struct render_field *field, int32_t number)
 {
-    const char *name = field->is_null ? NULL : enum_type_name(field->type->enumeration, number);
+    const char *name = NULL;
 
+    if ((uint32_t)number < field->enum_text_count) {
+        buf_add_span(out, field->enum_texts[number]);
+        return;
+    }
+    if (!field->is_null)
+        name = enum_type_name(field->type->enumeration, number);
     if (field->is_null) {
         buf_add_literal(out, "null");
     } else if (name == NULL) {
@@ -394,25 +400,12 @@ static int write_value(struct json_writer *writer, const struct render_field *fi
     uint64_t varint = 0;
     uint32_t four = 0;
     struct span span = {NULL, 0};
-    bool is_read = false;
+    enum wire_type wire = wire_of(field->type);
 
-    switch (wire_of(field->type)) {
-    case WIRE_VARINT:
-        is_read = wire_read_varint(at, end, &varint);
-        break;
-    case WIRE_64BIT:
-        is_read = wire_read_fixed64(at, end, &varint);
-        break;
-    case WIRE_32BIT:
-        is_read = wire_read_fixed32(at, end, &four);
-        break;
-    case WIRE_LENGTH:
-        is_read = wire_read_span(at, end, &span);
-        break;
-    case WIRE_GROUP_START:
-    case WIRE_GROUP_END:
-        break;
-    }
+    bool is_read = wire == WIRE_LENGTH   ? wire_read_span(at, end, &span)
+                   : wire == WIRE_VARINT ? wire_read_varint(at, end, &varint)
+                   : wire == WIRE_64BIT  ? wire_read_fixed64(at, end, &varint)
+                                         : wire == WIRE_32BIT && wire_read_fixed32(at, end, &four);
     if (!is_read)
         return render_broken(writer->err, field->type->parent, "a value that doesn't parse");
 

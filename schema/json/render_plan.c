@@ -9,6 +9,8 @@
 #include "schema/base/mem.h"
 #include "schema/json/json_text.h"
 
+enum { ENUM_TEXTS_MAX = 64 };
+
 struct plan_build {
     struct render_plan *plan;
     const struct message_type *first_type; /* of the set */
@@ -98,6 +100,17 @@ static const struct message_rules *rules_inside(const struct message_rules *rule
     return NULL;
 }
 
+static struct span quoted(struct render_plan *plan, const char *name)
+{
+    size_t length = strlen(name);
+    uint8_t *text = arena_alloc(&plan->arena, length + 2);
+
+    text[0] = '"';
+    memcpy(text + 1, name, length);
+    text[length + 1] = '"';
+    return span_of(text, length + 2);
+}
+
 /* What a field reads as that isn't there; the first value of an enum, which is 0 in proto3. */
 static struct span empty_of(struct render_plan *plan, const struct render_field *field)
 {
@@ -137,11 +150,21 @@ static struct span empty_of(struct render_plan *plan, const struct render_field 
     case KIND_SFIXED32:
         return SPAN_LITERAL("0");
     }
-    uint8_t *quoted = arena_alloc(&plan->arena, strlen(name) + 2);
-    quoted[0] = '"';
-    memcpy(quoted + 1, name, strlen(name));
-    quoted[strlen(name) + 1] = '"';
-    return span_of(quoted, strlen(name) + 2);
+    return quoted(plan, name);
+}
+
+/* Nearly all enums count from 0. */
+static void prepare_enum(struct render_plan *plan, struct render_field *field)
+{
+    uint32_t count = 0;
+
+    while (count < ENUM_TEXTS_MAX && enum_type_name(field->type->enumeration, (int32_t)count) != NULL)
+        count++;
+    struct span *texts = arena_alloc(&plan->arena, count * sizeof(*texts));
+    for (uint32_t i = 0; i < count; i++)
+        texts[i] = quoted(plan, enum_type_name(field->type->enumeration, (int32_t)i));
+    field->enum_texts = texts;
+    field->enum_text_count = count;
 }
 
 static void fill(struct plan_build *build, struct render_type *type)
@@ -157,6 +180,8 @@ static void fill(struct plan_build *build, struct render_type *type)
         if (field->type->message != NULL)
             field->inner = intern(build, field->type->message, rules_inside(type->rules, field->type));
         field->empty = empty_of(plan, field);
+        if (field->type->enumeration != NULL && !field->is_null)
+            prepare_enum(plan, field);
 
         /* A JSON name that isn't UTF-8 can't come from protoc; the field's own name is always ASCII. */
         buf_clear(&text);

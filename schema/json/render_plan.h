@@ -10,6 +10,8 @@ struct render_field {
     struct span key;           /* `"name":` */
     struct span key_and_empty; /* `"name":0,` for a field that is printed when it isn't there; else empty */
     struct span empty;         /* `0`: the default alone; what an implicit zero, or a map's missing value, reads as */
+    const struct span *enum_texts; /* `"NAME"` of the numbers 0 to enum_text_count - 1 */
+    uint32_t enum_text_count;
     const struct render_type *inner; /* of a message */
     uint32_t limit;                  /* 0: none */
     bool is_hidden;

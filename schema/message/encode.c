@@ -208,6 +208,9 @@ static uint8_t *write_message(const ProtobufCMessage *message, uint8_t *end)
 void message_encode(const ProtobufCMessage *message, struct buf *buf)
 {
     size_t size = message_encoded_size(message);
+
+    if (size == 0)
+        return;
     uint8_t *start = buf_reserve(buf, size);
 
     uint8_t *written = write_message(message, start + size);
