@@ -16,16 +16,17 @@ static bool same_owner(const struct field_type *a, const struct field_type *b)
     return a->kind == b->kind && a->enumeration == b->enumeration;
 }
 
-static void check_owner(struct compiler *compiler, const struct handler_draft *first, const struct handler_draft *second,
-                        const char *what)
+static void check_owner(struct compiler *compiler, const struct handler_draft *first,
+                        const struct handler_draft *second, const char *what)
 {
     const struct field_type *owner = second->handler->view->keys[0];
     const struct field_type *other = first->handler->view->keys[0];
 
     if (!same_owner(owner, other))
         mistakes_add(compiler->mistakes, second->place, "key",
-                     "\"%s\" is %s here, while at %s the owner \"%s\" is %s: %s has one key, read in one way", owner->name,
-                     field_kind_text(compiler, owner), first->place, other->name, field_kind_text(compiler, other), what);
+                     "\"%s\" is %s here, while at %s the owner \"%s\" is %s: %s has one key, read in one way",
+                     owner->name, field_kind_text(compiler, owner), first->place, other->name,
+                     field_kind_text(compiler, other), what);
 }
 
 static void check_stream(struct compiler *compiler, const struct handler_draft *first,
@@ -41,15 +42,14 @@ static void check_stream(struct compiler *compiler, const struct handler_draft *
 static void check_handler(struct compiler *compiler, struct pair_map *firsts, const struct handler_draft *draft)
 {
     const struct handler *handler = draft->handler;
-    void **first_of_event;
 
     if (handler->event == NULL || handler->stream == NULL)
         return;
-    first_of_event = pair_map_at(firsts, handler->event, NULL);
-    if (*first_of_event == NULL) {
-        *first_of_event = mem_copy(&draft, sizeof(draft));
+    void **slot = pair_map_at(firsts, handler->event, NULL);
+    const struct handler_draft *first = *slot;
+    if (first == NULL) {
+        *slot = (void *)(uintptr_t)draft;
     } else {
-        const struct handler_draft *first = *(const struct handler_draft **)*first_of_event;
         check_stream(compiler, first, draft);
         if (handler->view->key_count > 0 && first->handler->view->key_count > 0)
             check_owner(compiler, first, draft, "a record");
@@ -124,8 +124,6 @@ void event_plans_make(struct compiler *compiler, const struct view_draft *drafts
                 handlers[handler_count++] = drafts[i].handlers[k].handler;
         }
     }
-    for (size_t i = 0; i < firsts.capacity; i++)
-        free(firsts.slots[i].value);
     pair_map_release(&firsts);
     check_tombstones(compiler, drafts, count, set);
     qsort(handlers, handler_count, sizeof(*handlers), by_event);

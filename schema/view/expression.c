@@ -173,9 +173,10 @@ static int parse_source(struct token_reader *reader, struct source_text *ret_sou
         rc = take_path(reader, &source.path, err);
         if (rc == 0 && token_is(reader, "(")) {
             rc = parse_function(reader, &source, err);
-        } else if (rc == 0 && (span_equal_text(source.path.text, "true") || span_equal_text(source.path.text, "false"))) {
-            bool is_true = span_equal_text(source.path.text, "true");
-            source = (struct source_text){.kind = EXPRESSION_BOOL, .is_true = is_true};
+        } else if (rc == 0 && span_equal_text(source.path.text, "true")) {
+            source = (struct source_text){.kind = EXPRESSION_BOOL, .is_true = true};
+        } else if (rc == 0 && span_equal_text(source.path.text, "false")) {
+            source = (struct source_text){.kind = EXPRESSION_BOOL, .is_true = false};
         }
     }
     if (rc == 0)

@@ -2,7 +2,8 @@
  *
  * Grammar only: whether a name is a field is resolve.h's question.
  *
- *     source    = path | "-" path | text | number | "true" | "false" | "time()" | ("day" | "month") "(" path ")" | nothing
+ *     source    = path | "-" path | text | number | "true" | "false" | nothing
+ *               | "time" "(" ")" | ("day" | "month") "(" path ")"
  *     condition = path ("=" | "!=" | "<" | "<=" | ">" | ">=") source
  *     into      = step ("." step)*         step = name [ "[" name ("," name)* "]" ]
  *     path      = name ("." name)*         text = "'" (any character but ', or '') * "'"

@@ -1,7 +1,7 @@
 /* Two passes. type_facts() peeks which fields follow a rule, because conversions and handlers must know it of types
- * whose rules aren't compiled yet. field_rules_compile() does the rest: list rules and hidden fields need only the field
- * itself; a derived field is resolved from its list on. A derived field reads elements only, and lists are never
- * derived, so derived fields of one message don't depend on each other and any order will do. */
+ * whose rules aren't compiled yet. field_rules_compile() does the rest: list rules and hidden fields need only the
+ * field itself; a derived field is resolved from its list on. A derived field reads elements only, and lists are
+ * never derived, so derived fields of one message don't depend on each other and any order will do. */
 #include "schema/view/field_rules.h"
 
 #include "schema/view/convert.h"
@@ -159,7 +159,8 @@ struct derivation_option {
 };
 
 static bool fits_sum(const struct rule_site *site, const struct field_type *value, bool is_element, struct buf *why);
-static bool fits_extreme(const struct rule_site *site, const struct field_type *value, bool is_element, struct buf *why);
+static bool fits_extreme(const struct rule_site *site, const struct field_type *value, bool is_element,
+                         struct buf *why);
 static bool fits_first(const struct rule_site *site, const struct field_type *value, bool is_element, struct buf *why);
 
 /* The list, and the path inside its elements. NULL: a mistake. *ret_value is the list itself when the path is empty. */
@@ -290,7 +291,8 @@ static bool fits_sum(const struct rule_site *site, const struct field_type *valu
     return why->len == 0;
 }
 
-static bool fits_extreme(const struct rule_site *site, const struct field_type *value, bool is_element, struct buf *why)
+static bool fits_extreme(const struct rule_site *site, const struct field_type *value, bool is_element,
+                         struct buf *why)
 {
     const struct field_type *target = site->field;
     bool has_order = field_is_number(value) || value->kind == KIND_STRING || value->kind == KIND_BYTES ||
@@ -309,28 +311,30 @@ static bool fits_extreme(const struct rule_site *site, const struct field_type *
     return why->len == 0;
 }
 
-/* Whether `inner` can stand somewhere inside `outer`. */
-static bool contains(const struct message_type *outer, const struct message_type *inner, struct pair_map *seen)
+/* Whether `inner` can stand somewhere inside `outer`, or is it. */
+static bool contains(const struct message_type *outer, const struct message_type *inner)
 {
     struct arena arena = ARENA_INIT;
-    size_t capacity = type_set_count(outer->set) + 1;
-    const struct message_type **open = arena_alloc(&arena, capacity * sizeof(const struct message_type *));
+    struct pair_map seen = PAIR_MAP_INIT;
+    size_t most = type_set_count(outer->set) + 1;
+    const struct message_type **open = arena_alloc(&arena, most * sizeof(const struct message_type *));
     size_t count = 0;
     bool found = false;
 
     open[count++] = outer;
-    *pair_map_at(seen, outer, NULL) = seen;
+    *pair_map_at(&seen, outer, NULL) = &seen;
     while (count > 0 && !found) {
         const struct message_type *type = open[--count];
         found = type == inner;
         for (size_t i = 0; i < type->field_count; i++) {
             const struct message_type *child = type->fields[i].message;
-            if (child == NULL || *pair_map_at(seen, child, NULL) != NULL)
+            if (child == NULL || *pair_map_at(&seen, child, NULL) != NULL)
                 continue;
-            *pair_map_at(seen, child, NULL) = seen;
+            *pair_map_at(&seen, child, NULL) = &seen;
             open[count++] = child;
         }
     }
+    pair_map_release(&seen);
     arena_release(&arena);
     return found;
 }
@@ -340,14 +344,12 @@ static bool fits_first(const struct rule_site *site, const struct field_type *va
     const struct field_type *target = site->field;
 
     if (value->kind == KIND_MESSAGE && target->kind == KIND_MESSAGE) {
-        struct pair_map seen = PAIR_MAP_INIT;
         if (value->message != target->message || (!is_element && !field_is_single(value)))
             buf_add_format(why, "%s can't become %s", field_kind_text(site->compiler, value),
                            field_kind_text(site->compiler, target));
-        else if (contains(target->message, target->parent, &seen))
+        else if (contains(target->message, target->parent))
             buf_add_format(why, "%s holds %s again, which would hold a first one again, without end",
                            target->message->full_name, target->parent->full_name);
-        pair_map_release(&seen);
         return why->len == 0;
     }
     return is_element ? convert_element(site->compiler, target, value, why)

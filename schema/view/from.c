@@ -12,13 +12,15 @@ static bool is_named_before(const struct from_table *table, struct span name)
     return false;
 }
 
-void from_read(struct compiler *compiler, const Tarn__Handler *options, const char *place, struct from_table *ret_table)
+void from_read(struct compiler *compiler, const Tarn__Handler *options, const char *place,
+               struct from_table *ret_table)
 {
     struct from_table table = {arena_zero(&compiler->scratch, options->n_from * sizeof(*table.entries)), 0};
     struct err err;
 
     if (options->n_from > FROM_MAX)
-        mistakes_add(compiler->mistakes, place, "from", "%zu entries: at most %d are allowed", options->n_from, FROM_MAX);
+        mistakes_add(compiler->mistakes, place, "from", "%zu entries: at most %d are allowed", options->n_from,
+                     FROM_MAX);
     for (size_t i = 0; i < options->n_from && i < FROM_MAX; i++) {
         const Tarn__Handler__FromEntry *given = options->from[i];
         struct from_entry entry = {.name = span_of_text(given->key != NULL ? given->key : "")};

@@ -18,7 +18,8 @@ struct from_table {
 
 enum from_result { FROM_NONE, FROM_BOUND, FROM_MISTAKE };
 
-void from_read(struct compiler *compiler, const Tarn__Handler *options, const char *place, struct from_table *ret_table);
+void from_read(struct compiler *compiler, const Tarn__Handler *options, const char *place,
+               struct from_table *ret_table);
 
 /* The source of the field named so, converted to it. FROM_NONE: neither `from` nor the event gives one. */
 enum from_result from_bind(struct from_table *from, const struct scope *scope, const struct field_type *target,

@@ -1,6 +1,6 @@
 /* In the order in which a reader of the mistakes would look: the event, the effect, `each`, the key, `into`, the
- * assignments, what is left over in `from`, the conditions. An event that isn't there ends it, for everything else would
- * be a mistake too. */
+ * assignments, what is left over in `from`, the conditions. An event that isn't there ends it, for everything else
+ * would be a mistake too. */
 #include "schema/view/handler.h"
 
 #include <stdlib.h>
@@ -53,7 +53,8 @@ void handler_compile(struct compiler *compiler, const struct view *view, bool ha
     handler->view = view;
     if (!resolve_event(&site) || !resolve_effect(&site))
         return;
-    site.scope = (struct scope){.compiler = compiler, .message = handler->event, .has_time = true, .place = draft->place};
+    site.scope = (struct scope){.compiler = compiler, .message = handler->event, .has_time = true,
+                                .place = draft->place};
     if (!resolve_each(&site))
         return;
     from_read(compiler, draft->options, draft->place, &site.from);

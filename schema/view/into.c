@@ -100,8 +100,9 @@ static bool resolve_brackets(struct walk *walk, const struct step_text *text, co
         brackets[i].target = field;
         enum from_result result = from_bind(walk->from, walk->scope, field, false, &brackets[i].source);
         if (result == FROM_NONE)
-            complain(walk, "nothing gives \"%s\", which identifies an element of \"%s\"; name its source: from { key: \"%s\" value: \"...\" }",
-                     field->name, list->name, field->name);
+            complain(walk,
+                     "nothing gives \"%s\", which identifies an element of \"%s\"; name its source: "
+                     "from { key: \"%s\" value: \"...\" }", field->name, list->name, field->name);
         is_good = is_good && result == FROM_BOUND;
     }
     step->brackets = brackets;
@@ -163,11 +164,13 @@ static bool ends_well(const struct walk *walk, const struct path_step *last)
         return is_list && !has_brackets;
     case END_ELEMENT:
         if (is_list ? !has_brackets : !walk->has_brackets)
-            complain(walk, "UPSERT goes to a list, with the field that identifies the element in brackets, as in offers[id]");
+            complain(walk, "UPSERT goes to a list, with the field that identifies the element in brackets, as in "
+                           "offers[id]");
         return is_list ? has_brackets : walk->has_brackets;
     case END_MATCHES:
         if (!has_brackets)
-            complain(walk, "REMOVE goes to a list, with the fields that elements must match in brackets, as in offers[id]");
+            complain(walk, "REMOVE goes to a list, with the fields that elements must match in brackets, as in "
+                           "offers[id]");
         return has_brackets;
     }
     return false;

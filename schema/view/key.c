@@ -24,9 +24,10 @@ struct integer_shape {
 static struct integer_shape shape_of(enum field_kind kind)
 {
     static const struct integer_shape shapes[] = {
-        [KIND_INT32] = {4, true},   [KIND_SINT32] = {4, true},    [KIND_SFIXED32] = {4, true}, [KIND_ENUM] = {4, true},
-        [KIND_UINT32] = {4, false}, [KIND_FIXED32] = {4, false},  [KIND_INT64] = {8, true},    [KIND_SINT64] = {8, true},
-        [KIND_SFIXED64] = {8, true}, [KIND_UINT64] = {8, false},  [KIND_FIXED64] = {8, false},
+        [KIND_INT32] = {4, true},     [KIND_SINT32] = {4, true},   [KIND_SFIXED32] = {4, true},
+        [KIND_ENUM] = {4, true},      [KIND_UINT32] = {4, false},  [KIND_FIXED32] = {4, false},
+        [KIND_INT64] = {8, true},     [KIND_SINT64] = {8, true},   [KIND_SFIXED64] = {8, true},
+        [KIND_UINT64] = {8, false},   [KIND_FIXED64] = {8, false},
     };
 
     return (size_t)kind < ARRAY_COUNT(shapes) ? shapes[kind] : (struct integer_shape){0, false};

@@ -1,5 +1,6 @@
-/* Generated code does the decoding. Unknown fields are what a newer view.proto, or a typo in a hand-made descriptor set,
- * leaves behind: protobuf would keep silent about them, and the screen would be wrong without anybody knowing why. */
+/* Generated code does the decoding. Unknown fields are what a newer view.proto, or a typo in a hand-made descriptor
+ * set, leaves behind: protobuf would keep silent about them, and the screen would be wrong without anybody knowing
+ * why. */
 #include "schema/view/options.h"
 
 static const char unsupported[] = "not yet supported by this version";

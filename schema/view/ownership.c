@@ -27,8 +27,8 @@ static void dispute(struct claims *claims, const struct field_type *field, const
 
     buf_add_format(&place, "%s.%s", prefix, field->name);
     mistakes_add(claims->compiler->mistakes, buf_text(&place), NULL,
-                 "written by two streams, by %s of \"%s\" and by %s of \"%s\"%s; a field belongs to one: leave it out of "
-                 "a handler with from { key: \"%s\" value: \"\" }, or name one `stream` for both",
+                 "written by two streams, by %s of \"%s\" and by %s of \"%s\"%s; a field belongs to one: leave it out "
+                 "of a handler with from { key: \"%s\" value: \"\" }, or name one `stream` for both",
                  first->place + strlen(prefix) + 1, first->stream_name, second->place + strlen(prefix) + 1,
                  second->stream_name, field == other ? "" : ", which share a oneof", field->name);
     buf_release(&place);
@@ -70,7 +70,8 @@ static void claim_all(struct claims *claims)
 static void settle_replaced(struct compiler *compiler, const struct view *view, struct handler *handler)
 {
     const struct message_type *target = handler->target;
-    const struct field_type **replaced = arena_alloc(compiler->arena, target->field_count * sizeof(const struct field_type *));
+    const struct field_type **replaced =
+        arena_alloc(compiler->arena, target->field_count * sizeof(const struct field_type *));
     size_t count = 0;
 
     for (size_t i = 0; i < target->field_count; i++) {

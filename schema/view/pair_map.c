@@ -41,8 +41,9 @@ void **pair_map_at(struct pair_map *map, const void *first, const void *second)
 
 static size_t slot_of(const struct pair_map *map, const void *first, const void *second)
 {
-    uint64_t hash = (uint64_t)(uintptr_t)first * 0x9E3779B97F4A7C15u ^ (uint64_t)(uintptr_t)second * 0xC2B2AE3D27D4EB4Fu;
-    size_t at = (size_t)(hash ^ hash >> 32) & (map->capacity - 1);
+    uint64_t hash = (uint64_t)(uintptr_t)first * UINT64_C(0x9e3779b97f4a7c15);
+    hash ^= (uint64_t)(uintptr_t)second * UINT64_C(0xc2b2ae3d27d4eb4f);
+    size_t at = (size_t)(hash ^ (hash >> 32)) & (map->capacity - 1);
 
     while (map->slots[at].first != NULL && (map->slots[at].first != first || map->slots[at].second != second))
         at = (at + 1) & (map->capacity - 1);

@@ -1,4 +1,5 @@
-/* schema/view/pair_map.h - a hash table from a pair of addresses to an address: what the compiler remembers about types.
+/* schema/view/pair_map.h - a hash table from a pair of addresses to an address: what the compiler remembers about
+ * types.
  *
  * Owned by whoever initialized it; what it points at isn't its own. */
 #ifndef TARN_VIEW_PAIR_MAP_H

@@ -1,7 +1,7 @@
 /* From a descriptor set to a plan, in stages that each go over all views: names (a view's number is its place by name),
- * then view by view its options, its field rules and its handlers, then what views and handlers have in common (streams,
- * ownership, events), at last the rules of whole views. Every stage goes on after a mistake, with what it is sure of;
- * a set with one is thrown away at the end.
+ * then view by view its options, its field rules and its handlers, then what views and handlers have in common
+ * (streams, ownership, events), at last the rules of whole views. Every stage goes on after a mistake, with what it is
+ * sure of; a set with one is thrown away at the end.
  *
  * The plan lives in one arena; what only the compiler needs in another. */
 #include "schema/view/plan.h"
@@ -144,7 +144,8 @@ static const char *place_of(const struct draft_list *list, const struct message_
     return type->name;
 }
 
-/* Finds the views, with their options and names. They stand in scratch memory until number_views() puts them in order. */
+/* Finds the views, with their options and names. They stand in scratch memory until number_views() puts them in
+ * order. */
 static void read_views(struct compiler *compiler, struct draft_list *list, struct view_set *set)
 {
     size_t type_count = type_set_count(compiler->types);

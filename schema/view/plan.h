@@ -33,9 +33,9 @@ enum source_kind {
 };
 
 /* Whether path's last field converts to the target is checked (convert.h has the table); whether a value fits is a
- * matter of the value. A literal is of exactly the target's kind, value_kind_of(), with two exceptions: ADD of a negative
- * number to an unsigned field holds VALUE_INT, and a condition's number that the left field's kind can't hold is the
- * first of VALUE_INT, VALUE_UINT and VALUE_DOUBLE that can. */
+ * matter of the value. A literal is of exactly the target's kind, value_kind_of(), with two exceptions: ADD of a
+ * negative number to an unsigned field holds VALUE_INT, and a condition's number that the left field's kind can't
+ * hold is the first of VALUE_INT, VALUE_UINT and VALUE_DOUBLE that can. */
 struct source {
     enum source_kind kind;
     bool from_element; /* path starts at the element (of `each`, of a rule's list), not at the event */
@@ -46,10 +46,10 @@ struct source {
 enum comparison { COMPARE_EQUAL, COMPARE_NOT_EQUAL, COMPARE_LESS, COMPARE_LESS_EQUAL, COMPARE_GREATER,
                   COMPARE_GREATER_EQUAL };
 
-/* `path op source`: a field with presence that isn't set compares as absent: only != holds.
- * Comparable are: numbers with numbers of any kind; strings with strings, bytes with bytes (as unsigned bytes);
- * Timestamps with Timestamps and time(), Durations with Durations; bools, and enums of one type with each other and with
- * 'NAME', by = and != only. */
+/* `path op source`: a field with presence that isn't set compares as absent: only != holds. Comparable are: numbers
+ * with numbers of any kind; strings with strings, bytes with bytes (as unsigned bytes); Timestamps with Timestamps
+ * and time(), Durations with Durations; bools, and enums of one type with each other and with 'NAME', by = and !=
+ * only. */
 struct condition {
     bool left_from_element;
     struct field_path left;
@@ -98,7 +98,7 @@ struct handler {
      * a message inside, all fields. No key, no field with a rule. */
     const struct field_type *const *replaced;
     size_t replaced_count;
-    const struct assignment *keys; /* of the view, in its order; ERASE may have fewer than the view, the owner at least */
+    const struct assignment *keys; /* of the view, in its order; ERASE may have fewer, the owner at least */
     size_t key_count;
     const struct condition *when;
     size_t when_count;
@@ -120,9 +120,10 @@ struct derived_field {
     size_t where_count;
 };
 
-/* A list has a rule when it has order_by, limit or keep; without order_by it stays in the order of arrival, brackets or
- * not. Brackets are those of the view's handlers, REMOVE aside: all others name an element of the list by the same ones,
- * in the same order. A list is its field: wherever its message stands inside the view, it is under the same rule. */
+/* A list has a rule when it has order_by, limit or keep; without order_by it stays in the order of arrival, brackets
+ * or not. Brackets are those of the view's handlers, REMOVE aside: all others name an element of the list by the
+ * same ones, in the same order. A list is its field: wherever its message stands inside the view, it is under the
+ * same rule. */
 struct list_rule {
     const struct field_type *list;
     const struct field_type *order_by; /* of an element: a single scalar, Timestamp or Duration; or NULL */

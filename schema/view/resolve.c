@@ -58,8 +58,9 @@ const struct field_type *resolve_path(const struct scope *scope, const struct pa
             return field;
         }
         if (field->kind != KIND_MESSAGE || !field_is_single(field)) {
-            mistakes_add(compiler->mistakes, scope->place, option, "\"%.*s\": \"%s\" is %s: a path goes through single messages",
-                         QUOTE_ARGS(text->text), field->name, field_kind_text(compiler, field));
+            mistakes_add(compiler->mistakes, scope->place, option,
+                         "\"%.*s\": \"%s\" is %s: a path goes through single messages", QUOTE_ARGS(text->text),
+                         field->name, field_kind_text(compiler, field));
             return NULL;
         }
         field = resolve_field(compiler, field->message, text->names[i + 1], scope->place, option);

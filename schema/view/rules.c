@@ -69,8 +69,9 @@ void rules_walk(struct compiler *compiler, struct view_draft *draft)
         }
     }
     if (is_too_large)
-        mistakes_add(compiler->mistakes, draft->place, NULL, "holds too many message types: %d at most, %d over all views",
-                     TYPES_OF_A_VIEW_MAX, VIEW_TYPES_MAX);
+        mistakes_add(compiler->mistakes, draft->place, NULL,
+                     "holds too many message types: %d at most, %d over all views", TYPES_OF_A_VIEW_MAX,
+                     VIEW_TYPES_MAX);
     draft->types = types;
     draft->type_count = count;
     buf_release(&place);

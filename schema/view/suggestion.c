@@ -1,6 +1,6 @@
-/* Edit distance, a third of the name's length at most. A type is also meant when its last name is the same: people leave
- * out packages. The number of names compared is bounded over a whole schema, because a hostile one could ask for the
- * product of its mistakes and its types. */
+/* Edit distance, a third of the name's length at most. A type is also meant when its last name is the same: people
+ * leave out packages. The number of names compared is bounded over a whole schema, because a hostile one could ask
+ * for the product of its mistakes and its types. */
 #include "schema/view/suggestion.h"
 
 #include <stdio.h>

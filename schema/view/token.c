@@ -1,5 +1,5 @@
-/* A hand-written scanner: the expressions are a line long and their alphabet is small. Names are what protobuf allows as
- * field names. A number begins with a digit and has no leading zeros, so that nobody reads 010 as eight. */
+/* A hand-written scanner: the expressions are a line long and their alphabet is small. Names are what protobuf
+ * allows as field names. A number begins with a digit and has no leading zeros, so that nobody reads 010 as eight. */
 #include "schema/view/token.h"
 
 #include "schema/view/mistakes.h"

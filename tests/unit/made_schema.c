@@ -1,5 +1,5 @@
-/* Sets are put together from the generated descriptor.proto types, all on the stack, and packed. An option is an unknown
- * field to them, as it is to whoever reads a descriptor set without knowing tarn/view.proto. */
+/* Sets are put together from the generated descriptor.proto types, all on the stack, and packed. An option is an
+ * unknown field to them, as it is to whoever reads a descriptor set without knowing tarn/view.proto. */
 #include "tests/unit/made_schema.h"
 
 #include <google/protobuf/descriptor.pb-c.h>

@@ -153,7 +153,8 @@ static void every_value_comes_back_from_its_key(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(segments); i++)
         list[i] = span_of_text(segments[i]);
     buf_clear(&fixture->key);
-    assert_int_equal(key_parse(view, list, ARRAY_COUNT(list), &fixture->arena, &fixture->key, &owner, &fixture->err), 0);
+    assert_int_equal(
+        key_parse(view, list, ARRAY_COUNT(list), &fixture->arena, &fixture->key, &owner, &fixture->err), 0);
     assert_string_equal(buf_text(&owner), segments[0]);
     struct span rest = buf_span(&fixture->key);
     for (size_t i = 0; i < view->key_count; i++) {
@@ -227,8 +228,9 @@ static void a_segment_names_an_enums_value_by_name_or_number(void **state)
     const struct field_type *field = field_of(fixture, "color");
 
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct span segment = span_of_text(rows[i].segment);
         struct value value;
-        assert_int_equal(key_parse_segment(field, span_of_text(rows[i].segment), &fixture->arena, &value, &fixture->err), 0);
+        assert_int_equal(key_parse_segment(field, segment, &fixture->arena, &value, &fixture->err), 0);
         buf_clear(&fixture->text);
         key_segment_text(field, value, &fixture->text);
         assert_string_equal(buf_text(&fixture->text), rows[i].text);
@@ -281,7 +283,8 @@ static void a_key_that_is_too_long_is_refused_and_leaves_nothing(void **state)
     buf_clear(&owner);
     assert_int_equal(key_parse(view, too_long, 2, &fixture->arena, &fixture->key, &owner, &fixture->err), ERR_INPUT);
     assert_string_equal(fixture->err.text, "key field \"other\": the key is longer than 255 bytes");
-    assert_int_equal(key_parse(view, far_too_long, 1, &fixture->arena, &fixture->key, &owner, &fixture->err), ERR_INPUT);
+    assert_int_equal(key_parse(view, far_too_long, 1, &fixture->arena, &fixture->key, &owner, &fixture->err),
+                     ERR_INPUT);
     assert_int_equal(fixture->key.len, 0);
     assert_int_equal(owner.len, 0);
     buf_release(&owner);
@@ -301,7 +304,8 @@ static void a_stored_key_that_is_damaged_is_noticed(void **state)
 
     buf_clear(&fixture->text);
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        assert_int_equal(key_text(view, span_of(rows[i].bytes, rows[i].len), &fixture->text, &fixture->err), ERR_BROKEN);
+        struct span key = span_of(rows[i].bytes, rows[i].len);
+        assert_int_equal(key_text(view, key, &fixture->text, &fixture->err), ERR_BROKEN);
         assert_int_equal(fixture->text.len, 0);
     }
 }

@@ -1,5 +1,5 @@
-/* What `check` names. mistakes.proto has every mistake that protoc lets through, mistakes.expected the lines; what only a
- * newer or hostile writer of descriptor sets can do is made here. */
+/* What `check` names. mistakes.proto has every mistake that protoc lets through, mistakes.expected the lines; what
+ * only a newer or hostile writer of descriptor sets can do is made here. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -129,11 +129,13 @@ static void an_option_that_a_newer_version_added_is_refused_by_its_number(void *
     made_view_init(&made);
     make_unknown(&made.view.base);
     expect(&made, span_of(NULL, 0),
-           "View0: field 99 of (tarn.view) is not known to this version: the schema was made with a newer tarn/view.proto");
+           "View0: field 99 of (tarn.view) is not known to this version: "
+           "the schema was made with a newer tarn/view.proto");
     made_view_init(&made);
     make_unknown(&made.handler.base);
     expect(&made, span_of(NULL, 0),
-           "View0: field 99 of `on` is not known to this version: the schema was made with a newer tarn/view.proto");
+           "View0: field 99 of `on` is not known to this version: "
+           "the schema was made with a newer tarn/view.proto");
     made_view_init(&made);
     made.from.key = name;
     made.from.value = value;
@@ -141,12 +143,14 @@ static void an_option_that_a_newer_version_added_is_refused_by_its_number(void *
     made.handler.from = made.from_list;
     make_unknown(&made.from.base);
     expect(&made, span_of(NULL, 0),
-           "View0: field 99 of `from` is not known to this version: the schema was made with a newer tarn/view.proto");
+           "View0: field 99 of `from` is not known to this version: "
+           "the schema was made with a newer tarn/view.proto");
     made_view_init(&made);
     make_unknown(&rules.base);
     struct buf packed = made_schema_pack(&rules.base);
     expect(&made, buf_span(&packed),
-           "View0.title: field 99 of (tarn.field) is not known to this version: the schema was made with a newer tarn/view.proto");
+           "View0.title: field 99 of (tarn.field) is not known to this version: "
+           "the schema was made with a newer tarn/view.proto");
     buf_release(&packed);
 }
 
@@ -216,7 +220,8 @@ static void an_expression_has_an_end(void **state)
     made.when[0] = text;
     made.handler.n_when = 1;
     made.handler.when = made.when;
-    buf_add_format(&line, "View0.on[0] (made.v1.Happened): when: \"%.*s\": is longer than 4096 bytes", QUOTE_BYTES_MAX, text);
+    buf_add_format(&line, "View0.on[0] (made.v1.Happened): when: \"%.*s\": is longer than 4096 bytes",
+                   QUOTE_BYTES_MAX, text);
     expect(&made, span_of(NULL, 0), buf_text(&line));
     buf_release(&line);
     free(text);
@@ -237,7 +242,8 @@ static void a_path_has_an_end(void **state)
     made.when[0] = text;
     made.handler.n_when = 1;
     made.handler.when = made.when;
-    buf_add_format(&line, "View0.on[0] (made.v1.Happened): when: \"%.*s\": has more than 100 names", QUOTE_BYTES_MAX, text);
+    buf_add_format(&line, "View0.on[0] (made.v1.Happened): when: \"%.*s\": has more than 100 names",
+                   QUOTE_BYTES_MAX, text);
     expect(&made, span_of(NULL, 0), buf_text(&line));
     buf_release(&line);
 }

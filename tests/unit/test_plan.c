@@ -172,7 +172,8 @@ static void a_field_belongs_to_the_stream_that_writes_it(void **state)
 {
     const struct view_set *set = *state;
     const struct view *view = view_of(set, "purchase");
-    static const char *const streams[] = {NULL, NULL, "shop", "shop", "shop", NULL, "shop", NULL, "shop", "people", NULL};
+    static const char *const streams[] = {NULL,   NULL, "shop", "shop",   "shop", NULL,
+                                          "shop", NULL, "shop", "people", NULL};
 
     assert_string_equal(view->home->name, "shop");
     assert_int_equal(view->utc_offset_s, -(3 * 60 + 30) * 60);
@@ -275,8 +276,8 @@ static void rules_lie_inside_each_other_as_messages_do(void **state)
     } rows[] = {
         {"", "Rules; list orders[order_id] by -at keep 7; list numbers limit 3; first=first orders; "
              "last=max orders.at where element.kind = shop.v1.Kind 2 where element.total > uint 0; "
-             "total=sum orders.total; sum=sum numbers; least=min numbers; inside orders: RulesOrder, first: RulesOrder, "
-             "by_name: ByNameEntry, tree: RulesTree; hidden user_id; alters"},
+             "total=sum orders.total; sum=sum numbers; least=min numbers; inside orders: RulesOrder, "
+             "first: RulesOrder, by_name: ByNameEntry, tree: RulesTree; hidden user_id; alters"},
         {"orders", "RulesOrder; list lines[sku] by count; total=sum lines.count"},
         {"by_name.value", "RulesOrder; list lines[sku] by count; total=sum lines.count"},
         {"tree", "RulesTree; count=count branches; inside branches: RulesTree, leaf: RulesLeaf; alters"},
