@@ -136,6 +136,8 @@ static int decode_packed(struct decoder *decoder, ProtobufCMessage *message, con
     } else {
         more = packed.len / size;
     }
+    if (more == 0)
+        return refuse(decoder, field->parent, field, "a packed list that doesn't parse");
     uint8_t *to = list_reserve(message, field, more, decoder->arena);
     while (at < end) {
         if (!read_number(field, &at, end, to))
