@@ -107,7 +107,7 @@ class Bench:
         while True:
             projector.assert_alive()
             partitions = projector.status()["partitions"]
-            if sum(p["position"] for p in partitions) >= ends:
+            if sum(p["position"] + 1 for p in partitions) >= ends:
                 break
             time.sleep(0.1)
         seconds = time.monotonic() - began
@@ -261,7 +261,8 @@ def main():
     parser.add_argument("--no-streams", dest="streams", action="store_false")
     parser.add_argument("--folder", default=None, help="where brokers and stores go; wants 20 GiB")
     options = parser.parse_args()
-    resource.setrlimit(resource.RLIMIT_NOFILE, (65536, 65536))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     bench = Bench(options)
     try:
         bench.start()
