@@ -195,6 +195,16 @@ static size_t copy_plain(uint8_t *to, const uint8_t *from, size_t len, uint8_t *
         *seen |= (eight & UINT64_C(0x8080808080808080)) != 0 ? 0x80 : 0;
         memcpy(to + done, &eight, 8);
     }
+    /* The last few bytes once more, with those before them: overlapping costs less than going one by one. */
+    if (len >= 8 && len - done > 0 && len - done < 8) {
+        uint64_t eight;
+        memcpy(&eight, from + len - 8, 8);
+        if (!has_special(eight)) {
+            *seen |= (eight & UINT64_C(0x8080808080808080)) != 0 ? 0x80 : 0;
+            memcpy(to + len - 8, &eight, 8);
+            return len;
+        }
+    }
     for (; done < len && !needs_escape(from[done]); done++) {
         to[done] = from[done];
         *seen |= from[done];
