@@ -722,6 +722,7 @@ class Model:
         self.marks = set()
         self.parked = []
         self.max_view_bytes = max_view_bytes
+        self.left_out = 0  # how often a handler found its view erased
 
     # A record: dict of topic, offset, key (bytes or None), time_ms, type, value (bytes or None).
 
@@ -835,9 +836,11 @@ class Model:
                 key = self.key(handler, scope, record, event)
             except Fault as fault:
                 if fault.reason != "foreign key" and self.all_erased([handler], record):
+                    self.left_out += 1
                     continue
                 raise
             if self.erased(view, key) or any((view.name, key[: n + 1]) in marks for n in range(len(key))):
+                self.left_out += 1
                 continue
             at = (view.name, key)
             if at not in work:
@@ -878,7 +881,7 @@ class Model:
         return tuple(key)
 
     def erase(self, marks):
-        if not marks:
+        if marks <= self.marks:
             return
         self.marks |= marks
         for name, key in marks:
@@ -889,13 +892,30 @@ class Model:
         for entry in again:
             handlers = self.schema.handlers_of(entry["record"]["type"])
             record = entry["record"]
-            if record["key"] is not None and self.all_erased([h for h in handlers if h.apply != "ERASE"], record):
+            if self.pointless([h for h in handlers if h.apply != "ERASE"], record):
                 continue
             blocked = any(p["unit"] == entry["unit"] for p in self.parked)
             if entry["reason"] == "waiting" and not blocked:
                 self.handle(record)
             else:
                 self.parked.append(entry)
+
+    def pointless(self, handlers, record):
+        """Whether all views that the event asks for are erased."""
+        if record["value"] is None:
+            handlers = [h for h in handlers if h.tombstone]
+        if record["key"] is None or not handlers:
+            return False
+        if self.all_erased(handlers, record):
+            return True
+        self.left_out, work = 0, {}
+        try:
+            event = self.decode(record)
+            for handler in handlers:
+                self.run(handler, event, record, work, set())
+        except Fault:
+            return False
+        return not work and self.left_out > 0
 
     def view_message(self, view, row):
         return to_pb(row.message, self.schema.cls(view.type.full_name)())
