@@ -151,6 +151,7 @@ static bool convert_at(struct compiler *compiler, const struct field_type *targe
 static bool convert_messages(struct compiler *compiler, const struct message_type *target,
                              const struct message_type *source, unsigned depth, struct buf *why)
 {
+    static const char innermost[] = " (field ";
     bool has_common = false;
 
     if (target == source)
@@ -170,7 +171,9 @@ static bool convert_messages(struct compiler *compiler, const struct message_typ
             continue;
         has_common = true;
         if (!convert_at(compiler, field, same, false, depth + 1, why)) {
-            buf_add_format(why, " (field \"%s\" of %s and %s)", field->name, source->full_name, target->full_name);
+            if (strstr(buf_text(why), innermost) == NULL) /* said where it is already */
+                buf_add_format(why, "%s\"%s\" of %s and %s)", innermost, field->name, source->full_name,
+                               target->full_name);
             *pair_map_at(&compiler->conversions, target, source) = NULL;
             return false;
         }
