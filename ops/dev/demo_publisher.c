@@ -363,6 +363,22 @@ static void report_score(struct publisher *publisher, const char *user)
                       -3, "reasons", "꾸준한 상환", "trend", "UP", "report_id", report));
 }
 
+static void ask_file(struct publisher *publisher, const char *user)
+{
+    char inquiry[32];
+    snprintf(inquiry, sizeof(inquiry), "inquiry-%u", ++publisher->serial);
+    publish(publisher, user, "credit.v1.InquiryMade",
+            json_pack("{s:s, s:s, s:s, s:s, s:I}", "user_id", user, "bureau", "NICE", "inquiry_id", inquiry, "by",
+                      lenders[roll(publisher, 5)].name, "at", (json_int_t)now_s()));
+}
+
+static void book_consultation(struct publisher *publisher, const char *user)
+{
+    publish(publisher, user, "consultation.v1.ConsultationBooked",
+            json_pack("{s:s, s:s, s:I, s:s}", "user_id", user, "counsellor", "박 선생님", "starts_at",
+                      (json_int_t)now_s() + 3 * 86400, "video_url", "https://talk.example/1"));
+}
+
 /* Forgotten for good: their place is taken by a new person. Half of them by a null value, as compacted topics do. */
 static void erase(struct publisher *publisher, const char *user)
 {
@@ -388,7 +404,8 @@ static const struct {
     {rename_user, 4, true},      {analyse, 2, true},         {reinterpret, 12, false}, {compare_loans, 3, true},
     {offer, 20, false},          {take_loan, 1, true},       {watch_rates, 1, true},   {pay, 30, true},
     {recommend_cards, 4, true},  {add_policy, 2, true},      {link_accounts, 1, true}, {report_balance, 15, false},
-    {report_score, 4, true},     {erase, 1, false},
+    {report_score, 4, true},     {ask_file, 6, true},        {book_consultation, 1, true},
+    {erase, 1, false},
 };
 
 static void begin_life(struct publisher *publisher, int person)

@@ -1,12 +1,14 @@
 /* A Kafka broker for trying Tarn out: librdkafka's mock cluster behind a real socket. Nothing is written to disk, about
  * 5 MB a partition are kept, and everything is gone with the process.
  *
- *     mock_broker PARTITIONS TOPIC...     prints "127.0.0.1:PORT" once it answers; ends with SIGTERM or its parent */
+ *     mock_broker     prints "127.0.0.1:PORT" once it answers; ends with SIGTERM or its parent
+ *
+ * A topic is there, with four partitions, as soon as somebody asks for it. (rd_kafka_mock_topic_create() would take up to
+ * a second for each: the cluster's thread isn't woken for the second of two requests.) */
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 
 static void on_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
@@ -16,17 +18,12 @@ static void on_log(const rd_kafka_t *client, int level, const char *facility, co
         fprintf(stderr, "mock_broker: %s: %s\n", facility, text);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
     sigset_t ends;
     char reason[300];
     int signal_number;
-    int partitions = argc > 2 ? atoi(argv[1]) : 0;
 
-    if (partitions < 1) {
-        fprintf(stderr, "usage: mock_broker PARTITIONS TOPIC...\n");
-        return 2;
-    }
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
@@ -44,13 +41,6 @@ int main(int argc, char **argv)
     if (!cluster) {
         fprintf(stderr, "mock_broker: the mock cluster doesn't start\n");
         return 1;
-    }
-    for (int i = 2; i < argc; i++) {
-        rd_kafka_resp_err_t code = rd_kafka_mock_topic_create(cluster, argv[i], partitions, 1);
-        if (code) {
-            fprintf(stderr, "mock_broker: topic %s: %s\n", argv[i], rd_kafka_err2str(code));
-            return 1;
-        }
     }
     puts(rd_kafka_mock_cluster_bootstraps(cluster));
     fflush(stdout);

@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 EVENTS_PER_SECOND=${EVENTS_PER_SECOND:-20}
-PARTITIONS=3
+PARTITIONS=4 # what the mock cluster gives a topic, too
 STREAMS=(balance card consultation coverage credit genetics identity inquiry institution lender loan rate scoring)
 PROGRAMS=build/release/dev
 started_at=$(date +%s%N)
@@ -57,19 +57,19 @@ wait_for() {
 }
 
 start_mock_kafka() {
-    start broker "$PROGRAMS/mock_broker" "$PARTITIONS" "${STREAMS[@]/%/.events}"
+    start broker "$PROGRAMS/mock_broker"
     wait_for 10 "the broker" "$broker_pid" test -s "$folder/broker.out"
     brokers=$(head -n 1 "$folder/broker.out")
 }
 
 start_real_kafka() {
     . ops/dev/real_kafka.sh
-    real_kafka_start "$folder/kafka" "$PARTITIONS" "${STREAMS[@]/%/.events}"
+    real_kafka_start "$folder/kafka" "$PARTITIONS"
 }
 
-# The address that a server says it listens on.
+# The address that a server's log names behind these words; fails while there is none.
 address_in() {
-    grep -oE "$2[a-z]* (on )?(http://)?[0-9.]+:[0-9]+" "$folder/$1.log" | grep -oE '[0-9.]+:[0-9]+$' | head -n 1
+    grep -oE "$2 (http://)?[0-9.]+:[0-9]+" "$folder/$1.log" | grep -oE '[0-9.]+:[0-9]+$' | head -n 1 | grep .
 }
 
 if [ "${1:-}" = --real-kafka ]; then start_real_kafka; else start_mock_kafka; fi
@@ -80,11 +80,11 @@ start projector build/tarn-projector run --schema build/examples.binpb --store "
 start query build/tarn-query --store "$folder/store" --listen "${TARN_LISTEN:-127.0.0.1:0}" --admin-listen 127.0.0.1:0
 start publisher "$PROGRAMS/demo_publisher" "$brokers" build/examples.binpb "$EVENTS_PER_SECOND"
 
-wait_for 10 "the projector" "$projector_pid" address_in projector admin
-wait_for 10 "the query server" "$query_pid" address_in query listen
+wait_for 10 "the projector" "$projector_pid" address_in projector "admin on"
+wait_for 10 "the query server" "$query_pid" address_in query "answering on"
 wait_for 30 "the publisher" "$publisher_pid" test -s "$folder/publisher.out"
-admin=$(address_in projector admin)
-url=http://$(address_in query listen)
+admin=$(address_in projector "admin on")
+url=http://$(address_in query "answering on")
 wait_for 30 "the first screen" "$projector_pid" curl -sf "$url/v1/genetic-result/u1001"
 screen_ms=$((($(date +%s%N) - started_at) / 1000000))
 
