@@ -62,8 +62,8 @@ MISSING := $(shell ops/dev/install.sh missing build)
 ifneq ($(MISSING),)
 define MISSING_TEXT
 these packages are missing: $(MISSING)
-Install them with: $(if $(filter-out 0,$(shell id -u)),sudo )apt-get install -y --no-install-recommends $(MISSING)
-(ops/dev/install.sh build does so, too)
+Install them with: $(if $(filter-out 0,$(shell id -u)),sudo )ops/dev/install.sh build
+(which is apt-get update, then apt-get install --no-install-recommends with the packages above)
 endef
 $(error $(MISSING_TEXT))
 endif
