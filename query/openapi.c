@@ -11,7 +11,7 @@
 #include "query/at_least.h"
 #include "schema/base/mem.h"
 
-enum { EXAMPLE_DEPTH = 4 };
+enum { EXAMPLE_DEPTH = 3 };
 
 static void add_component(json_t *components, const struct message_type *type, const struct message_rules *rules);
 static json_t *message_schema(json_t *components, const struct message_type *type, const struct message_rules *rules);
