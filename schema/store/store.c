@@ -740,7 +740,6 @@ static int delete_row(struct store_writer *writer, enum store_table table, struc
             writer->has_failed = true;
             return err_prefix(err, "%s", writer->store->folder);
         }
-        writer->knows_last_view = false; /* it may have been that one */
     }
     rc = mdb_cursor_del(writer->cursors[table], 0);
     return rc != 0 ? write_failed(writer, rc, table, err) : 0;

@@ -1,4 +1,5 @@
 /* Requests of commands to the projector: carried out, told, withdrawn, expired; and what a crash leaves is picked up. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -194,21 +195,29 @@ static void requests_come_in_the_order_they_were_made(void **state)
     assert_no_request(fixture);
 }
 
-/* However close to the last look: the folder's mtime alone would miss many of these. */
-static void no_request_is_overlooked(void **state)
+/* However close to the last look: many file systems' clocks tick so slowly that the folder's mtime would miss it. Here it
+ * is set back to what it was at that look. */
+static void a_request_is_found_though_the_mtime_stands_still(void **state)
 {
     struct fixture *fixture = *state;
+    char *requests = mem_format("%s/control/requests", fixture->directory);
     struct err err = {0};
     char id[CONTROL_ID_SIZE];
 
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 20; i++) {
         struct control_request *request = NULL;
+        struct timespec times[2];
+        clock_gettime(CLOCK_REALTIME, &times[0]);
+        times[1] = times[0];
+        assert_int_equal(utimensat(AT_FDCWD, requests, times, 0), 0);
         assert_no_request(fixture);
         submit(fixture, "parked-retry", id);
+        assert_int_equal(utimensat(AT_FDCWD, requests, times, 0), 0);
         assert_ok(control_take(fixture->control, &request, &err));
         assert_string_equal(request->id, id);
         assert_ok(control_answer(fixture->control, &request, NULL, NULL, &err));
     }
+    free(requests);
 }
 
 static void a_request_that_nobody_took_can_be_withdrawn(void **state)
@@ -466,7 +475,7 @@ int main(void)
         with_projector(a_failure_is_told_as_it_was),
         with_projector(an_outcome_without_content_is_an_empty_object),
         with_projector(requests_come_in_the_order_they_were_made),
-        with_projector(no_request_is_overlooked),
+        with_projector(a_request_is_found_though_the_mtime_stands_still),
         with_projector(a_request_that_nobody_took_can_be_withdrawn),
         with_projector(a_request_that_is_withdrawn_while_it_is_found_is_not_carried_out),
         with_projector(a_request_that_comes_too_late_is_refused),

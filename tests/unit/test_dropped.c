@@ -124,9 +124,9 @@ static void thousands_are_found(void **state)
 /* A crash in the middle of a line, wherever. */
 static void a_torn_last_line_is_a_decision_that_was_not_made(void **state)
 {
-    static const char whole[] = "users/0@7\nusers/0@81\n";
+    static const char whole[] = "users/0@7\nusers/0@8123456789\n";
     const struct dropped_event first = {"users", 0, 7};
-    const struct dropped_event second = {"users", 0, 81};
+    const struct dropped_event second = {"users", 0, 8123456789};
     const struct dropped_event torn = {"users", 0, 8};
     const struct dropped_event next = {"users", 1, 9};
     struct err err = {0};
@@ -179,6 +179,11 @@ static int add_on_a_full_disk(void *folder)
         return 3;
     if (dropped_count(dropped) != 2 || dropped_contains(dropped, &too_much[0]))
         return 4;
+    /* Nor does the next start find the part that fitted. */
+    struct dropped *next = NULL;
+    if (dropped_open(folder, &next, &err) != 0 || dropped_count(next) != 2)
+        return 6;
+    dropped_close(&next);
     if (dropped_add(dropped, too_much, 1, &err) != 0 || dropped_count(dropped) != 3)
         return 5;
     dropped_close(&dropped);

@@ -383,6 +383,7 @@ static void what_a_crash_left_half_made_is_not_seen_and_cleared_away(void **stat
     assert_int_equal(mkdir(making, 0700), 0);
     write_text(making, "schema.binpb", "half");
     write_text(making, ".generation.conf.tmp", "format =");
+    write_text(making, "data.mdb", "of another version's way to make one");
     assert_ok(generation_list(*state, &names, &count, &err));
     assert_int_equal(count, 0);
     durable_free_names(names, count);
@@ -393,6 +394,9 @@ static void what_a_crash_left_half_made_is_not_seen_and_cleared_away(void **stat
     assert_int_equal(count, 1);
     assert_string_equal(names[0], name);
     durable_free_names(names, count);
+    char *left_over = mem_format("%s/generations/%s/data.mdb", (char *)*state, name);
+    assert_int_equal(access(left_over, F_OK), -1);
+    free(left_over);
     free(making);
 }
 
