@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "ops/runtime/json_escape.h"
+
 static const struct {
     int status;
     const char *text;
@@ -61,7 +63,7 @@ void http_answer_problem(struct http_answer *answer, int status, const char *det
     buf_clear(answer->body);
     buf_add_literal(answer->headers, "Content-Type: application/problem+json\r\n");
     buf_add_format(answer->body, "{\"title\":\"%s\",\"status\":%d,\"detail\":\"", http_status_text(status), status);
-    http_json_escape(span_of_text(text), answer->body);
+    json_escape(span_of_text(text), answer->body);
     buf_add_literal(answer->body, "\"}\n");
 }
 
@@ -114,49 +116,4 @@ void http_answer_write(const struct http_answer *answer, bool is_head, bool is_c
     buf_add_literal(out, "\r\n");
     if (has_length && !is_head)
         buf_add_span(out, body);
-}
-
-/* Bytes of the well-formed UTF-8 sequence at `at`, or 0. */
-static size_t utf8_sequence(const uint8_t *at, size_t len)
-{
-    static const struct {
-        uint8_t first_low, first_high, second_low, second_high;
-        size_t len;
-    } forms[] = {
-        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-    };
-
-    for (size_t i = 0; i < ARRAY_COUNT(forms); i++) {
-        if (at[0] < forms[i].first_low || at[0] > forms[i].first_high)
-            continue;
-        if (forms[i].len > len)
-            return 0;
-        if (forms[i].len > 1 && (at[1] < forms[i].second_low || at[1] > forms[i].second_high))
-            return 0;
-        for (size_t j = 2; j < forms[i].len; j++)
-            if ((at[j] & 0xc0) != 0x80)
-                return 0;
-        return forms[i].len;
-    }
-    return 0;
-}
-
-void http_json_escape(struct span text, struct buf *out)
-{
-    const uint8_t *at = text.at;
-
-    for (size_t i = 0; i < text.len;) {
-        size_t len = utf8_sequence(at + i, text.len - i);
-        if (len == 0)
-            buf_add_literal(out, "\xef\xbf\xbd");
-        else if (at[i] == '"' || at[i] == '\\')
-            buf_add_format(out, "\\%c", at[i]);
-        else if (at[i] < 0x20)
-            buf_add_format(out, "\\u%04x", at[i]);
-        else
-            buf_add(out, at + i, len);
-        i += len > 0 ? len : 1;
-    }
 }

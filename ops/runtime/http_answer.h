@@ -30,7 +30,4 @@ const char *http_status_text(int status);
 void http_answer_write(const struct http_answer *answer, bool is_head, bool is_close, bool is_http_1_0,
                        struct span date, struct buf *out);
 
-/* Appends text as the inside of a JSON string; what isn't UTF-8 becomes U+FFFD. */
-void http_json_escape(struct span text, struct buf *out);
-
 #endif

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ops/runtime/json_escape.h"
+
 enum { LINE_BYTES = 4096, PROGRESS_BYTES = 512 };
 
 static struct {
@@ -82,7 +84,6 @@ void log_write(enum log_level level, const char *format, ...)
         put(&line, sink.program);
         put(&line, "\",\"message\":\"");
         put_json_message(&line, message);
-        line.len = line.len > LINE_BYTES - 4 ? LINE_BYTES - 4 : line.len;
         put(&line, "\"}");
     } else {
         if (sink.has_colours)
@@ -173,20 +174,12 @@ static void put_text_message(struct line *line, const char *message)
 
 static void put_json_message(struct line *line, const char *message)
 {
-    for (const char *at = message; *at != '\0'; at++) {
-        unsigned char byte = (unsigned char)*at;
-        char escape[8];
-        if (line->len > LINE_BYTES - 12) /* never cut inside an escape */
-            break;
-        if (byte >= 0x20 && byte != '"' && byte != '\\') {
-            put_bytes(line, at, 1);
-            continue;
-        }
-        if (byte == '"' || byte == '\\')
-            snprintf(escape, sizeof(escape), "\\%c", byte);
-        else
-            snprintf(escape, sizeof(escape), "\\u%04x", byte);
-        put(line, escape);
+    struct span text = span_of_text(message);
+    char escaped[JSON_ESCAPE_BYTES];
+
+    while (text.len > 0 && line->len + sizeof(escaped) + sizeof("\"}\n") <= sizeof(line->text)) {
+        size_t len = json_escape_next(&text, escaped); /* whole, or not at all */
+        put_bytes(line, escaped, len);
     }
 }
 
