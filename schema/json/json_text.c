@@ -231,7 +231,7 @@ static uint8_t *put_escape(uint8_t *to, uint8_t byte)
 
 bool json_add_string(struct buf *out, struct span text)
 {
-    const uint8_t *from = text.at;
+    const uint8_t *from = text.len > 0 ? text.at : (const void *)"";
     size_t start = out->len;
     size_t done = 0;
     uint8_t seen = 0;

@@ -168,6 +168,7 @@ static int render_field_mask(const struct message_type *type, struct span bytes,
     const uint8_t *at = bytes.at;
     const uint8_t *end = at + bytes.len;
     struct buf text = BUF_INIT;
+    bool is_first = true;
     int rc = 0;
 
     while (at < end && rc == 0) {
@@ -179,8 +180,9 @@ static int render_field_mask(const struct message_type *type, struct span bytes,
             rc = render_broken(err, type, "bytes that don't parse");
             break;
         }
-        if (text.len > 0)
+        if (!is_first)
             buf_add_byte(&text, ',');
+        is_first = false;
         if (!add_camel_case(&text, path))
             rc = err_set(err, ERR_INPUT, "%s: a path without a JSON form", type->full_name);
     }

@@ -93,6 +93,8 @@ static void a_message_is_shown_as_protobufs_json(void **state)
         {"google.protobuf.Int64Value", "0805", "\"5\""},
         {"google.protobuf.Empty", "", "{}"},
         {"google.protobuf.FieldMask", "0a0161 0a07 745f6f2e625f63", "\"a,tO.bC\""},
+        {"google.protobuf.FieldMask", "", "\"\""},
+        {"google.protobuf.FieldMask", "0a00 0a0161", "\",a\""},
         {"google.protobuf.Struct", "0a07 0a0161 1202 2001", "{\"a\":true}"},
         {"google.protobuf.Value", "", "null"},
         {"google.protobuf.Value", "3204 0a02 0800", "[null]"},
