@@ -51,12 +51,17 @@ static int64_t position_of(const struct partition *partition)
     return partition->cursor.next_offset - 1;
 }
 
-/* -1: the end isn't known. */
+/* The log's end as last seen, -1: not yet. A position that is ahead of it was there later. */
+static int64_t end_of(const struct partition *partition)
+{
+    int64_t end = partition->row.end_offset;
+
+    return end >= 0 && end < partition->cursor.next_offset ? partition->cursor.next_offset : end;
+}
+
 static int64_t lag_of(const struct partition *partition)
 {
-    int64_t lag = partition->row.end_offset - partition->cursor.next_offset;
-
-    return partition->row.end_offset < 0 ? -1 : lag > 0 ? lag : 0;
+    return end_of(partition) < 0 ? -1 : end_of(partition) - partition->cursor.next_offset;
 }
 
 static int show_generation(const char *directory, const char *name, const char *served, bool is_json, struct buf *out,
@@ -192,7 +197,7 @@ static void add_json(const struct generation_status *status, struct buf *out)
         buf_add_format(out,
                        ",\"partition\":%" PRId32 ",\"position\":%" PRId64 ",\"end\":%" PRId64 ",\"lag\":%" PRId64
                        ",\"state\":\"%s\"}",
-                       partition->number, position_of(partition), partition->row.end_offset, lag_of(partition),
+                       partition->number, position_of(partition), end_of(partition), lag_of(partition),
                        partition_state_name(partition->row.state));
     }
     buf_add_format(out, "],\"events_per_s\":%" PRId64 ",\"time_left_s\":", status->has_live ? status->live.events_per_s : 0);
@@ -230,7 +235,7 @@ static void print_text(const struct generation_status *status)
         table_add(&table, "%s", status->topics[partition->topic]);
         table_add(&table, "%" PRId32, partition->number);
         table_add(&table, "%" PRId64, position_of(partition));
-        table_add(&table, "%" PRId64, partition->row.end_offset);
+        table_add(&table, "%" PRId64, end_of(partition));
         if (lag_of(partition) < 0)
             table_add(&table, "?");
         else

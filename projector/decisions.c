@@ -34,7 +34,7 @@ int decisions_retry(const struct decisions *decisions, const struct parked_selec
     int rc = 0;
 
     select_units(decisions, selection, &keys, &count);
-    if (count == 0)
+    if (count == 0 && !selection->is_all)
         rc = err_set(err, ERR_ABSENT, "no event is parked there");
     else
         rc = retry_units(decisions, keys, count, &outcome, err);
@@ -53,7 +53,7 @@ int decisions_drop(const struct decisions *decisions, const struct parked_select
     int rc = 0;
 
     select_units(decisions, selection, &keys, &count);
-    if (count == 0)
+    if (count == 0 && !selection->is_all)
         rc = err_set(err, ERR_ABSENT, "no event is parked there");
     struct dropped_event *events = mem_zero(count + 1, sizeof(*events));
     for (size_t i = 0; i < count; i++)

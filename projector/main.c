@@ -77,7 +77,7 @@ static int run_command(const struct command *command, bool stays, int argc, char
     int code = EXIT_FAULT;
     if (!stays || stop_init(&err) == 0)
         code = command->run(settings, &arguments, &err);
-    if (err.kind < 0)
+    if (code != EXIT_DONE && err.kind < 0)
         log_error("%s", err.text);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         log_error("the answer can't be written to stdout");
