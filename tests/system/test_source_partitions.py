@@ -2,8 +2,19 @@
 
 import threading
 
+import pytest
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from source_support import lender_name, position, publish_lenders, two_topics, wait_log, wait_position
+from tarn.events import Publisher
 from tarn.waiting import wait_until
+
+
+@pytest.fixture
+def publisher(kafka, examples):
+    """One that soon notices new partitions."""
+    publisher = Publisher(kafka, examples, topic_metadata_refresh_interval_ms=200)
+    yield publisher
+    publisher.producer.flush(5)
 
 
 def test_new_partitions_under_load_lose_nothing_and_keep_the_order_of_each_key(kafka, new_topic, publisher, programs,
@@ -47,7 +58,16 @@ def test_a_new_partition_is_not_begun_before_the_old_ones_have_reached_their_end
     projector.stop()
     publish_lenders(publisher, topic, range(20000), name="older", partition=0)
     kafka.add_partitions(topic, 2)
-    publish_lenders(publisher, topic, range(100), name="new", partition=1)
+
+    def is_new_partition_known():
+        try:
+            publish_lenders(publisher, topic, range(1), name="new", partition=1)
+            return True
+        except KafkaException:
+            return False
+
+    wait_until(is_new_partition_known, "the new partition")
+    publish_lenders(publisher, topic, range(1, 100), name="new", partition=1)
     projector.start()
     wait_position(projector, topic, 100, partition=1)
     assert position(projector, topic) == 20100
@@ -71,8 +91,6 @@ def test_gaps_of_a_compacted_log_are_no_lag_and_a_compacted_last_record_is_no_re
 
     def is_compacted():
         publish_lenders(publisher, lenders, [99])  # rolls the segment
-        from confluent_kafka import Consumer, TopicPartition
-
         consumer = Consumer({"bootstrap.servers": kafka.brokers, "group.id": "look", "log_level": 0})
         consumer.assign([TopicPartition(lenders, 0, 0)])
         first = consumer.consume(1, timeout=5)
