@@ -56,7 +56,8 @@ static void refuse(struct fold *fold, enum park_reason reason, const char *event
 
 static void merge_copies_fields_of_the_same_name(void **state)
 {
-    apply(*state, PLACED, "{'person':'ann','title':'t','note':'n','amount':5,'card':'c','at':{'seconds':1},'tags':['x','y']}");
+    apply(*state, PLACED,
+          "{'person':'ann','title':'t','note':'n','amount':5,'card':'c','at':{'seconds':1},'tags':['x','y']}");
     fold_expect(*state, "order", "ann",
                 "{'person':'ann','title':'t','note':'n','amount':5,'card':'c','at':{'seconds':1},'tags':['x','y']}");
 }
@@ -216,7 +217,8 @@ static void an_event_skips_erased_views_and_feeds_the_others(void **state)
     apply(fold, GONE, "{'person':'ann'}");
     apply(fold, PLACED, "{'person':'ann','title':'t','amount':1}"); /* converted isn't erased */
     fold_expect(fold, "order", "ann", NULL);
-    fold_expect(fold, "converted", "ann", "{'person':'ann','small':1,'natural':1,'opposite':-1,'real':1.0,'single':1.0,"
+    fold_expect(fold, "converted", "ann",
+                "{'person':'ann','small':1,'natural':1,'opposite':-1,'real':1.0,'single':1.0,"
                 "'text':'1','state_name':'UNKNOWN','literal':'it\\u0027s','number':-7,'yes':true,'fixed':'PAID',"
                 "'seen':{'seconds':1700000000}}");
     assert_int_equal(fold->effects.erased_count, 1);
@@ -226,7 +228,9 @@ static void an_event_skips_erased_views_and_feeds_the_others(void **state)
 static void erasing_by_leading_fields_takes_all_views_below(void **state)
 {
     struct fold *fold = *state;
-    apply(fold, BOOKED, "{'person':'ann','seats':[{'flight':'KE1','row':1,'person':'ann'},{'flight':'KE2','row':-1,'person':'ann'}]}");
+    apply(
+        fold, BOOKED,
+        "{'person':'ann','seats':[{'flight':'KE1','row':1,'person':'ann'},{'flight':'KE2','row':-1,'person':'ann'}]}");
     assert_int_equal(fold_count(fold), 2);
     apply(fold, GONE, "{'person':'ann'}");
     assert_int_equal(fold_count(fold), 0);
@@ -295,7 +299,9 @@ static void a_key_that_is_too_long_is_refused(void **state)
 
 static void each_may_supply_later_key_fields(void **state)
 {
-    apply(*state, BOOKED, "{'person':'ann','seats':[{'flight':'KE1','row':12,'person':'ann'},{'flight':'KE2','row':-3,'person':'ann'}]}");
+    apply(
+        *state, BOOKED,
+        "{'person':'ann','seats':[{'flight':'KE1','row':12,'person':'ann'},{'flight':'KE2','row':-3,'person':'ann'}]}");
     fold_expect(*state, "ticket", "ann/KE1/12", "{'person':'ann','flight':'KE1','row':12}");
     fold_expect(*state, "ticket", "ann/KE2/-3", "{'person':'ann','flight':'KE2','row':-3}");
 }
@@ -337,20 +343,23 @@ static void owners_that_are_integers_are_canonical_decimals(void **state)
     static const struct {
         const char *owner;
         int rc;
-    } cases[] = {{"-7", 0}, {"7", ERR_INPUT}, {"-07", ERR_INPUT}, {"-7 ", ERR_INPUT}, {"", ERR_INPUT}, {"x", ERR_INPUT}};
+    } cases[] = {{"-7", 0},          {"7", ERR_INPUT}, {"-07", ERR_INPUT},
+                 {"-7 ", ERR_INPUT}, {"", ERR_INPUT},  {"x", ERR_INPUT}};
     struct fold *fold = *state;
 
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        assert_int_equal(fold_event(fold, cases[i].owner, "shop.v1.Counted",
-                                    "{'shop':-7,'kind':'PAID','tag':'t','amount':2}"), cases[i].rc);
+        assert_int_equal(
+            fold_event(fold, cases[i].owner, "shop.v1.Counted", "{'shop':-7,'kind':'PAID','tag':'t','amount':2}"),
+            cases[i].rc);
         if (cases[i].rc != 0)
             assert_int_equal(fold->reason, PARK_FOREIGN_KEY);
     }
-    assert_int_equal(fold_event(fold, "0", "shop.v1.Counted", "{'kind':'OPEN','tag':'t','amount':2}"), 0); /* 0 is one */
+    assert_int_equal(fold_event(fold, "0", "shop.v1.Counted", "{'kind':'OPEN','tag':'t','amount':2}"),
+                     0); /* 0 is one */
     assert_int_equal(fold_count(fold), 2);
 }
 
-/* --- UPSERT, REMOVE, APPEND, ADD ----------------------------------------------------------------------------------- */
+/* --- UPSERT, REMOVE, APPEND, ADD ------------------------------------------------------------------------------------- */
 
 static void upsert_finds_or_adds_elements_at_every_level(void **state)
 {
@@ -358,12 +367,13 @@ static void upsert_finds_or_adds_elements_at_every_level(void **state)
     apply(*state, CHANGED, "{'person':'ann','group':'a','code':'y','score':2}");
     apply(*state, CHANGED, "{'person':'ann','group':'b','code':'z','score':3}");
     apply(*state, CHANGED, "{'person':'ann','group':'b','code':'x','state':'PAID'}"); /* score stays: it isn't set */
-    fold_expect(*state, "board", "ann",
-                "{'person':'ann','group_count':2,"
-                "'groups':[{'group':'a','lines':[{'code':'y','score':2}],'count':1,'least':2,'most':2,'first_code':'y'},"
-                "{'group':'b','lines':[{'code':'z','score':3},{'code':'x','score':1,'state':'PAID'}],'count':2,'least':1,"
-                "'most':3,'first':{'code':'x','score':1,'state':'PAID'},'first_code':'z'}],"
-                "'top':{'group':'a','lines':[{'code':'y','score':2}],'count':1,'least':2,'most':2,'first_code':'y'}}");
+    fold_expect(
+        *state, "board", "ann",
+        "{'person':'ann','group_count':2,"
+        "'groups':[{'group':'a','lines':[{'code':'y','score':2}],'count':1,'least':2,'most':2,'first_code':'y'},"
+        "{'group':'b','lines':[{'code':'z','score':3},{'code':'x','score':1,'state':'PAID'}],'count':2,'least':1,"
+        "'most':3,'first':{'code':'x','score':1,'state':'PAID'},'first_code':'z'}],"
+        "'top':{'group':'a','lines':[{'code':'y','score':2}],'count':1,'least':2,'most':2,'first_code':'y'}}");
 }
 
 static void a_bracket_field_without_a_value_is_refused(void **state)
@@ -390,8 +400,7 @@ static void remove_takes_all_that_match_and_makes_nothing(void **state)
     apply(fold, DROPPED, "{'person':'ann','group':'b','code':'x'}");
     assert_int_equal(fold->effects.change_count, 0);
     apply(fold, DROPPED, "{'person':'ann','group':'a','code':'x'}");
-    fold_expect(fold, "board", "ann",
-                "{'person':'ann','group_count':1,'groups':[{'group':'a'}],'top':{'group':'a'}}");
+    fold_expect(fold, "board", "ann", "{'person':'ann','group_count':1,'groups':[{'group':'a'}],'top':{'group':'a'}}");
     apply(fold, "shop.v1.GroupDropped", "{'person':'ann','group':'a'}");
     fold_expect(fold, "board", "ann", "{'person':'ann','group_count':0}"); /* made, and stays so */
 }
@@ -399,21 +408,25 @@ static void remove_takes_all_that_match_and_makes_nothing(void **state)
 static void several_handlers_of_an_event_run_in_the_order_written(void **state)
 {
     apply(*state, LISTED, "{'person':'ann','loud':true,'lines':[{'group':'a','code':'x','state':'OPEN'}]}");
-    apply(*state, LISTED, "{'person':'ann','lines':[{'group':'b','code':'y','state':'OPEN'}]}"); /* REPLACE goes first */
-    fold_expect(*state, "board", "ann",
-                "{'person':'ann','group_count':1,'groups':[{'group':'b','lines':[{'code':'y','state':'OPEN'}],'count':1,"
-                "'first_code':'y'}],'top':{'group':'b','lines':[{'code':'y','state':'OPEN'}],'count':1,"
-                "'first_code':'y'}}");
+    apply(*state, LISTED,
+          "{'person':'ann','lines':[{'group':'b','code':'y','state':'OPEN'}]}"); /* REPLACE goes first */
+    fold_expect(
+        *state, "board", "ann",
+        "{'person':'ann','group_count':1,'groups':[{'group':'b','lines':[{'code':'y','state':'OPEN'}],'count':1,"
+        "'first_code':'y'}],'top':{'group':'b','lines':[{'code':'y','state':'OPEN'}],'count':1,"
+        "'first_code':'y'}}");
 }
 
 static void when_is_asked_for_each_element(void **state)
 {
-    apply(*state, LISTED, "{'person':'ann','lines':[{'group':'a','code':'x'},{'group':'a','code':'y','state':'PAID'},"
-                          "{'group':'a','code':'z'}]}");
-    fold_expect(*state, "board", "ann",
-                "{'person':'ann','group_count':1,'groups':[{'group':'a','lines':[{'code':'y','state':'PAID'}],'count':1,"
-                "'first':{'code':'y','state':'PAID'},'first_code':'y'}],'top':{'group':'a','lines':[{'code':'y',"
-                "'state':'PAID'}],'count':1,'first':{'code':'y','state':'PAID'},'first_code':'y'}}");
+    apply(*state, LISTED,
+          "{'person':'ann','lines':[{'group':'a','code':'x'},{'group':'a','code':'y','state':'PAID'},"
+          "{'group':'a','code':'z'}]}");
+    fold_expect(
+        *state, "board", "ann",
+        "{'person':'ann','group_count':1,'groups':[{'group':'a','lines':[{'code':'y','state':'PAID'}],'count':1,"
+        "'first':{'code':'y','state':'PAID'},'first_code':'y'}],'top':{'group':'a','lines':[{'code':'y',"
+        "'state':'PAID'}],'count':1,'first':{'code':'y','state':'PAID'},'first_code':'y'}}");
 }
 
 static void each_without_elements_asks_for_no_key(void **state)
@@ -455,7 +468,8 @@ static void what_keep_cut_is_made_anew(void **state)
     fold_expect(*state, "diary", "ann", kept);
     apply(*state, "shop.v1.LinesDropped", "{'person':'ann','code':'a'}");
     apply(*state, CHANGED, "{'person':'ann','group':'g','code':'d','score':5}"); /* its amount of 7 is forgotten */
-    fold_expect(*state, "diary", "ann", "{'person':'ann','book':{'lines':[{'code':'b','score':2},"
+    fold_expect(*state, "diary", "ann",
+                "{'person':'ann','book':{'lines':[{'code':'b','score':2},"
                 "{'code':'c','score':3},{'code':'d','score':5}],'count':3}}");
 }
 
@@ -465,8 +479,9 @@ static void add_grows_and_shrinks(void **state)
     apply(fold, SPENT, "{'person':'ann','amount':5,'natural':7,'real':0.5,'at':{'seconds':1700000000}}");
     apply(fold, REFUNDED, "{'person':'ann','amount':2,'natural':7,'real':0.25,'at':{'seconds':1700000000}}");
     apply(fold, SPENT, "{'person':'ann','at':{'seconds':1709300000}}");
-    fold_expect(fold, "purse", "ann",
-                "{'person':'ann','all':5,'months':[{'month':'2023-11','amount':3,'real':0.25},{'month':'2024-03','times':1}]}");
+    fold_expect(
+        fold, "purse", "ann",
+        "{'person':'ann','all':5,'months':[{'month':'2023-11','amount':3,'real':0.25},{'month':'2024-03','times':1}]}");
 }
 
 static void a_sum_that_overflows_is_refused(void **state)
@@ -499,14 +514,15 @@ static void replace_of_a_message_clears_the_rest_of_it(void **state)
     fold_expect(*state, "diary", "ann", "{'person':'ann','book':{'real':2.5}}");
 }
 
-/* --- sources and types --------------------------------------------------------------------------------------------- */
+/* --- sources and types ----------------------------------------------------------------------------------------------- */
 
 static void every_kind_of_source_gives_its_value(void **state)
 {
     struct fold *fold = *state;
     fold->time_ms = -1;
-    apply(fold, PLACED, "{'person':'ann','title':'t','amount':12,'state':'SHIPPED','place':{'city':'Seoul','floor':2,'door':'x'},"
-                        "'at':{'seconds':1700000000}}");
+    apply(fold, PLACED,
+          "{'person':'ann','title':'t','amount':12,'state':'SHIPPED','place':{'city':'Seoul','floor':2,'door':'x'},"
+          "'at':{'seconds':1700000000}}");
     fold_expect(fold, "converted", "ann",
                 "{'person':'ann','small':12,'natural':12,'opposite':-12,'real':12.0,'single':12.0,'text':'12',"
                 "'state_name':'SHIPPED','city':'Seoul','door':'x','literal':'it\\u0027s','number':-7,'yes':true,"
@@ -555,41 +571,44 @@ static void enums_go_by_name_then_by_number(void **state)
     fold_expect(*state, "order", "ann", "{'person':'ann','amount':0,'state':'SHIPPED'}");
 }
 
-/* --- rules --------------------------------------------------------------------------------------------------------- */
+/* --- rules ----------------------------------------------------------------------------------------------------------- */
 
 static void derived_fields_follow_their_list(void **state)
 {
     apply(*state, LISTED,
           "{'person':'ann','lines':["
           "{'group':'g','code':'a','score':11,'state':'PAID','amount':5,'weight':0.5,'at':{'seconds':1}},"
-          "{'group':'g','code':'b','score':30,'state':'OPEN','amount':-2,'weight':0.25,'at':{'seconds':3},'place':{'city':'S'}},"
+          "{'group':'g','code':'b','score':30,'state':'OPEN','amount':-2,'weight':0.25,'at':{'seconds':3},'place':{'"
+          "city':'S'}},"
           "{'group':'g','code':'c','score':20,'state':'PAID','amount':1,'at':{'seconds':2}},"
           "{'group':'g','code':'d','state':'PAID'}]}");
     apply(*state, DROPPED, "{'person':'ann','group':'g','code':'nothing'}");
-    fold_expect(*state, "board", "ann",
-                "{'person':'ann','group_count':1,'total':4,'groups':[{'group':'g','lines':["
-                "{'code':'b','score':30,'state':'OPEN','amount':-2,'weight':0.25,'at':{'seconds':3},'place':{'city':'S'}},"
-                "{'code':'c','score':20,'state':'PAID','amount':1,'at':{'seconds':2}},"
-                "{'code':'a','score':11,'state':'PAID','amount':5,'weight':0.5,'at':{'seconds':1}},"
-                "{'code':'d','state':'PAID'}],"
-                "'count':4,'paid':2,'total':4,'least':11,'most':30,"
-                "'first':{'code':'c','score':20,'state':'PAID','amount':1,'at':{'seconds':2}},"
-                "'first_code':'b','weight':0.75,'newest':{'seconds':3},'first_city':'S'}],"
-                "'top':{'group':'g','lines':["
-                "{'code':'b','score':30,'state':'OPEN','amount':-2,'weight':0.25,'at':{'seconds':3},'place':{'city':'S'}},"
-                "{'code':'c','score':20,'state':'PAID','amount':1,'at':{'seconds':2}},"
-                "{'code':'a','score':11,'state':'PAID','amount':5,'weight':0.5,'at':{'seconds':1}},"
-                "{'code':'d','state':'PAID'}],"
-                "'count':4,'paid':2,'total':4,'least':11,'most':30,"
-                "'first':{'code':'c','score':20,'state':'PAID','amount':1,'at':{'seconds':2}},"
-                "'first_code':'b','weight':0.75,'newest':{'seconds':3},'first_city':'S'}}");
+    fold_expect(
+        *state, "board", "ann",
+        "{'person':'ann','group_count':1,'total':4,'groups':[{'group':'g','lines':["
+        "{'code':'b','score':30,'state':'OPEN','amount':-2,'weight':0.25,'at':{'seconds':3},'place':{'city':'S'}},"
+        "{'code':'c','score':20,'state':'PAID','amount':1,'at':{'seconds':2}},"
+        "{'code':'a','score':11,'state':'PAID','amount':5,'weight':0.5,'at':{'seconds':1}},"
+        "{'code':'d','state':'PAID'}],"
+        "'count':4,'paid':2,'total':4,'least':11,'most':30,"
+        "'first':{'code':'c','score':20,'state':'PAID','amount':1,'at':{'seconds':2}},"
+        "'first_code':'b','weight':0.75,'newest':{'seconds':3},'first_city':'S'}],"
+        "'top':{'group':'g','lines':["
+        "{'code':'b','score':30,'state':'OPEN','amount':-2,'weight':0.25,'at':{'seconds':3},'place':{'city':'S'}},"
+        "{'code':'c','score':20,'state':'PAID','amount':1,'at':{'seconds':2}},"
+        "{'code':'a','score':11,'state':'PAID','amount':5,'weight':0.5,'at':{'seconds':1}},"
+        "{'code':'d','state':'PAID'}],"
+        "'count':4,'paid':2,'total':4,'least':11,'most':30,"
+        "'first':{'code':'c','score':20,'state':'PAID','amount':1,'at':{'seconds':2}},"
+        "'first_code':'b','weight':0.75,'newest':{'seconds':3},'first_city':'S'}}");
 }
 
 static void of_an_empty_list_count_and_sum_are_zero_and_the_rest_is_cleared(void **state)
 {
     apply(*state, LISTED, "{'person':'ann','lines':[{'group':'g','code':'a','score':11,'state':'PAID','amount':5}]}");
     apply(*state, DROPPED, "{'person':'ann','group':'g','code':'a'}");
-    fold_expect(*state, "board", "ann", "{'person':'ann','group_count':1,'groups':[{'group':'g'}],'top':{'group':'g'}}");
+    fold_expect(*state, "board", "ann",
+                "{'person':'ann','group_count':1,'groups':[{'group':'g'}],'top':{'group':'g'}}");
     apply(*state, LISTED, "{'person':'ann'}");
     fold_expect(*state, "board", "ann", "{'person':'ann','group_count':0}");
 }
@@ -664,7 +683,8 @@ static void a_fault_of_the_store_is_passed_on(void **state)
 static void a_view_is_looked_up_once_for_all_handlers_of_an_event(void **state)
 {
     struct fold *fold = *state;
-    apply(fold, LISTED, "{'person':'ann','lines':[{'group':'a','code':'x','state':'OPEN'},{'group':'b','code':'x','state':'OPEN'}]}");
+    apply(fold, LISTED,
+          "{'person':'ann','lines':[{'group':'a','code':'x','state':'OPEN'},{'group':'b','code':'x','state':'OPEN'}]}");
     assert_int_equal(fold->finds, 1);
 }
 

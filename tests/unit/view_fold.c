@@ -1,4 +1,4 @@
-/* Rows are a list that is searched from the front. An erasure is a row too, so that find() sees marks as a store does. */
+/* Rows are a list that is searched from the front. An erasure is a row too: find() sees marks as a store does. */
 #include "tests/unit/view_fold.h"
 
 #include <setjmp.h>
