@@ -1,7 +1,7 @@
 /* schema/store/bucket_sums.h - what one transaction changes of the digests, gathered until it commits.
  *
- * Differences only: the rows of TABLE_BUCKETS are read and written once for each bucket that was touched, at the commit,
- * in key order. */
+ * Differences only: the rows of TABLE_BUCKETS are read and written once for each bucket that was touched, at the
+ * commit, in key order. */
 #ifndef TARN_STORE_BUCKET_SUMS_H
 #define TARN_STORE_BUCKET_SUMS_H
 

@@ -1,9 +1,10 @@
-/* Who may touch what: a command makes files in requests/ and removes those in outcomes/; the projector moves requests to
- * taken/, makes outcomes and removes what it took. A move is one rename(), so that a request is either the command's to
- * withdraw or the projector's to carry out. Ids begin with the time, so that names in order are requests in order.
+/* Who may touch what: a command makes files in requests/ and removes those in outcomes/; the projector moves requests
+ * to taken/, makes outcomes and removes what it took. A move is one rename(), so that a request is either the
+ * command's to withdraw or the projector's to carry out. Ids begin with the time, so that names in order are requests
+ * in order.
  *
- * New requests are noticed by the folder's mtime. The clock behind an mtime ticks every few milliseconds: a folder that
- * changed just now may change again without a new mtime, so it is read again until its mtime has aged. */
+ * New requests are noticed by the folder's mtime. The clock behind an mtime ticks every few milliseconds: a folder
+ * that changed just now may change again without a new mtime, so it is read again until its mtime has aged. */
 #include "schema/store/control.h"
 
 #include <errno.h>

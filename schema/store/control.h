@@ -48,8 +48,8 @@ MUST_CHECK int control_open(const char *directory, const struct clock_port *cloc
                             struct err *err);
 void control_close(struct control **control);
 
-/* The next request, oldest first; those taken before a crash come before new ones. ERR_ABSENT: none. Cheap when there is
- * none (one stat()): made to be called in each turn of a loop. Requests that aren't understood or have expired are
+/* The next request, oldest first; those taken before a crash come before new ones. ERR_ABSENT: none. Cheap when there
+ * is none (one stat()): made to be called in each turn of a loop. Requests that aren't understood or have expired are
  * answered here. */
 MUST_CHECK int control_take(struct control *control, struct control_request **ret_request, struct err *err);
 

@@ -28,8 +28,8 @@ void dropped_close(struct dropped **dropped);
 bool dropped_contains(const struct dropped *dropped, const struct dropped_event *event);
 size_t dropped_count(const struct dropped *dropped);
 
-/* Adds decisions and returns when they are on the disk: all of them, or none as far as this process sees. Those that are
- * there already aren't written again. Only for the holder of DIR/lock. */
+/* Adds decisions and returns when they are on the disk: all of them, or none as far as this process sees. Those that
+ * are there already aren't written again. Only for the holder of DIR/lock. */
 MUST_CHECK int dropped_add(struct dropped *dropped, const struct dropped_event *events, size_t count, struct err *err);
 
 #endif

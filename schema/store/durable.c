@@ -1,5 +1,5 @@
-/* The temporary name is the same each time: what a crash leaves behind is written over by the next attempt, and needs no
- * broom. */
+/* The temporary name is the same each time: what a crash leaves behind is written over by the next attempt, and needs
+ * no broom. */
 #include "schema/store/durable.h"
 
 #include <dirent.h>

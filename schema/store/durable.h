@@ -7,8 +7,8 @@
 #include "schema/base/buf.h"
 #include "schema/base/err.h"
 
-/* Makes or replaces folder/name: written beside as .name.tmp, fsynced, renamed, the folder fsynced. One writer a name at
- * a time. Mode 0600. */
+/* Makes or replaces folder/name: written beside as .name.tmp, fsynced, renamed, the folder fsynced. One writer a name
+ * at a time. Mode 0600. */
 MUST_CHECK int durable_write(const char *folder, const char *name, struct span bytes, struct err *err);
 
 /* Appends the file's bytes. ERR_ABSENT: there is none (err has no text). ERR_INPUT: larger than max_bytes. */

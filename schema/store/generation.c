@@ -1,6 +1,6 @@
 /* Crash order of generation_make(): the ordinal is noted as used, the folder is made whole under a dotted name, then
- * renamed. A crash in between leaves an ordinal unused and a dotted folder, which the next one clears away; nothing that
- * counts is ever half there. */
+ * renamed. A crash in between leaves an ordinal unused and a dotted folder, which the next one clears away; nothing
+ * that counts is ever half there. */
 #include "schema/store/generation.h"
 
 #include <dirent.h>
@@ -112,8 +112,8 @@ static unsigned long ordinal_of(const char *name)
     return strtoul(name + HASH_DIGITS + 1, NULL, 10);
 }
 
-/* DIR/control/ordinals: `HASH ORDINAL` lines, the highest ordinal used with each hash. Generations that were dropped are
- * in it. */
+/* DIR/control/ordinals: `HASH ORDINAL` lines, the highest ordinal used with each hash. Generations that were dropped
+ * are in it. */
 static unsigned long highest_noted(const char *ordinals, const char *hash)
 {
     unsigned long highest = 0;

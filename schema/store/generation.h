@@ -31,8 +31,8 @@ MUST_CHECK int store_directory_prepare(const char *directory, struct err *err);
 /* For readers. ERR_ABSENT: DIR isn't there or nobody has prepared it yet. ERR_INPUT: of another version. */
 MUST_CHECK int store_directory_check(const char *directory, struct err *err);
 
-/* Makes a generation's folder, whole or not at all; the name's ordinal is the first one never used with its hash. By the
- * holder of DIR/lock. */
+/* Makes a generation's folder, whole or not at all; the name's ordinal is the first one never used with its hash. By
+ * the holder of DIR/lock. */
 MUST_CHECK int generation_make(const char *directory, struct span schema, const struct generation_settings *settings,
                                struct generation **ret_generation, struct err *err);
 /* ERR_ABSENT: no such generation. ERR_INPUT: settings that this version doesn't know. ERR_BROKEN: schema or settings

@@ -1,6 +1,6 @@
-/* A table of entries, each with a function that writes its lines and one that reads one of them, so that what is written
- * is what can be read. Read here and not with inih, which cuts lines at 200 bytes: a topic's name alone may have 249.
- * Bytes that would break a line, and '%', are written as %XX. */
+/* A table of entries, each with a function that writes its lines and one that reads one of them, so that what is
+ * written is what can be read. Read here and not with inih, which cuts lines at 200 bytes: a topic's name alone may
+ * have 249. Bytes that would break a line, and '%', are written as %XX. */
 #include "schema/store/generation_settings.h"
 
 #include <errno.h>

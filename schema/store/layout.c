@@ -1,6 +1,6 @@
-/* Every record is fixed-width numbers, then counted bytes: written with put_*(), read back with take_*() that fail when the bytes run
- * out, so that a torn or foreign value is ERR_BROKEN and never a read past its end. Enumerations are stored as numbers:
- * the order of the names in layout.h is part of the format. */
+/* Every record is fixed-width numbers, then counted bytes: written with put_*(), read back with take_*() that fail
+ * when the bytes run out, so that a torn or foreign value is ERR_BROKEN and never a read past its end. Enumerations
+ * are stored as numbers: the order of the names in layout.h is part of the format. */
 #include "schema/store/layout.h"
 
 /* --- numbers --- */

@@ -51,8 +51,8 @@ struct stored_view {
     struct span bytes; /* canonical message */
 };
 
-/* Appends the row's value, padded to a size class, so that views that grow a little stay in their place. The classes are
- * those of key and value together, therefore row_key_bytes (ops/docs/decisions/value-size-classes.md). */
+/* Appends the row's value, padded to a size class, so that views that grow a little stay in their place. The classes
+ * are those of key and value together, therefore row_key_bytes (ops/docs/decisions/value-size-classes.md). */
 void layout_view_value(size_t row_key_bytes, struct stored_view view, struct buf *out);
 MUST_CHECK int layout_parse_view_value(struct span value, struct stored_view *ret_view, struct err *err);
 

@@ -1,8 +1,8 @@
 /* schema/store/partitioner.h - which partition a producer puts a key into.
  *
  * Needed to tell a reader the position of *their* partition. Java's clients hash with murmur2, librdkafka's default
- * (consistent_random) with CRC-32; librdkafka also has murmur2, murmur2_random, fnv1a. The projector finds out which one
- * a topic's records agree with; with none (a partitioner of the producer's own) all partitions are told. */
+ * (consistent_random) with CRC-32; librdkafka also has murmur2, murmur2_random, fnv1a. The projector finds out which
+ * one a topic's records agree with; with none (a partitioner of the producer's own) all partitions are told. */
 #ifndef TARN_STORE_PARTITIONER_H
 #define TARN_STORE_PARTITIONER_H
 

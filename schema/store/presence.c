@@ -114,8 +114,8 @@ int presence_enter(const char *folder, struct presence **ret_presence, struct er
     free(path);
     if (fd < 0 && open_errno == EROFS)
         return err_set(err, ERR_INPUT,
-                       "%s is mounted read-only, but readers too write there (to lock.mdb, so that the projector leaves "
-                       "them their pages): mount it read-write; tarn-query changes nothing else",
+                       "%s is mounted read-only, but readers too write there (to lock.mdb, so that the projector "
+                       "leaves them their pages): mount it read-write; tarn-query changes nothing else",
                        folder);
     if (fd < 0 && open_errno == EACCES)
         return err_set(err, ERR_INPUT,

@@ -1,13 +1,14 @@
 /* LMDB behind the store's own words; no other file includes lmdb.h.
  *
- * Environment: default sync (a commit is on the disk when it returns, and an image is whole after any power cut; NOSYNC
- * was seen to crash on a torn one), no WRITEMAP (a full disk would be a SIGBUS), NOTLS (a reader belongs to an event
- * loop, not to a thread), NORDAHEAD (views are read at random: the kernel's reading around a fault would throw out pages that are
- * wanted as soon as the store is larger than memory; store_warm_up() reads ahead in order instead). The map is a
- * reservation of address space far larger than any store; where that can't be had it is halved until it can.
+ * Environment: default sync (a commit is on the disk when it returns, and an image is whole after any power cut;
+ * NOSYNC was seen to crash on a torn one), no WRITEMAP (a full disk would be a SIGBUS), NOTLS (a reader belongs to an
+ * event loop, not to a thread), NORDAHEAD (views are read at random: the kernel's reading around a fault would throw
+ * out pages that are wanted as soon as the store is larger than memory; store_warm_up() reads ahead in order
+ * instead). The map is a reservation of address space far larger than any store; where that can't be had it is halved
+ * until it can.
  *
- * The writer keeps one cursor a table, so that puts in key order find the place where the last one was, and a value is
- * looked at before it is replaced: for the digest, and because what doesn't change needn't be written. */
+ * The writer keeps one cursor a table, so that puts in key order find the place where the last one was, and a value
+ * is looked at before it is replaced: for the digest, and because what doesn't change needn't be written. */
 #include "schema/store/store.h"
 
 #include <assert.h>
@@ -526,8 +527,8 @@ uint64_t store_read_version(const struct store_reader *reader)
     return mdb_txn_id(reader->txn);
 }
 
-static int find(const struct store *store, MDB_txn *txn, enum store_table table, struct span key, struct span *ret_value,
-                struct err *err)
+static int find(const struct store *store, MDB_txn *txn, enum store_table table, struct span key,
+                struct span *ret_value, struct err *err)
 {
     MDB_val lmdb_key = val_of(key);
     MDB_val value;

@@ -44,8 +44,8 @@ struct store_options {
     const struct store_platform *platform; /* NULL: the machine */
 };
 
-/* Address space only, nothing is set aside on disk; where it can't be had, half of it, and so on. ThreadSanitizer leaves
- * less than a TiB to map. */
+/* Address space only, nothing is set aside on disk; where it can't be had, half of it, and so on. ThreadSanitizer
+ * leaves less than a TiB to map. */
 #ifdef __SANITIZE_THREAD__
 #define STORE_MAP_BYTES ((uint64_t)64 << 30)
 #else
@@ -106,10 +106,10 @@ void store_cursor_close(struct store_cursor **cursor);
 
 MUST_CHECK int store_write_begin(struct store *store, struct store_writer **ret_writer, struct err *err);
 
-/* Puts and deletes; fastest in key order (a cursor stays where the last one was). Absent keys may be deleted. The same
- * value again writes nothing. For TABLE_VIEWS the digest's bucket is kept up to date from what was there before, so that
- * it can't drift; a value that layout.h can't parse is ERR_BROKEN. TABLE_META and TABLE_BUCKETS are the store's own.
- * After an error the writer can only be aborted. */
+/* Puts and deletes; fastest in key order (a cursor stays where the last one was). Absent keys may be deleted. The
+ * same value again writes nothing. For TABLE_VIEWS the digest's bucket is kept up to date from what was there before,
+ * so that it can't drift; a value that layout.h can't parse is ERR_BROKEN. TABLE_META and TABLE_BUCKETS are the
+ * store's own. After an error the writer can only be aborted. */
 MUST_CHECK int store_put(struct store_writer *writer, enum store_table table, struct span key, struct span value,
                          struct err *err);
 MUST_CHECK int store_delete(struct store_writer *writer, enum store_table table, struct span key, struct err *err);

@@ -1,7 +1,8 @@
-/* tests/unit/isolated.h - runs a piece of a test in a process of its own, with its own mounts or its own PID namespace.
+/* tests/unit/isolated.h - runs a piece of a test in a process of its own, with its own mounts or its own PID
+ * namespace.
  *
- * As root, or with user namespaces; where the kernel allows neither the test fails and says so. What is mounted goes with
- * the process. */
+ * As root, or with user namespaces; where the kernel allows neither the test fails and says so. What is mounted goes
+ * with the process. */
 #ifndef TARN_TEST_ISOLATED_H
 #define TARN_TEST_ISOLATED_H
 

@@ -1,4 +1,5 @@
-/* Requests of commands to the projector: carried out, told, withdrawn, expired; and what a crash leaves is picked up. */
+/* Requests of commands to the projector: carried out, told, withdrawn, expired; and what a crash leaves is picked
+ * up. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -195,8 +196,8 @@ static void requests_come_in_the_order_they_were_made(void **state)
     assert_no_request(fixture);
 }
 
-/* However close to the last look: many file systems' clocks tick so slowly that the folder's mtime would miss it. Here it
- * is set back to what it was at that look. */
+/* However close to the last look: many file systems' clocks tick so slowly that the folder's mtime would miss it.
+ * Here it is set back to what it was at that look. */
 static void a_request_is_found_though_the_mtime_stands_still(void **state)
 {
     struct fixture *fixture = *state;

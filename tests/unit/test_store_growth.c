@@ -1,5 +1,6 @@
-/* The store's file under a steady load: commit after commit changes views at random, while readers in threads of their own and in other
- * processes come and go, some of them killed with a snapshot in their hands. The curve is printed; it must be flat. */
+/* The store's file under a steady load: commit after commit changes views at random, while readers in threads of
+ * their own and in other processes come and go, some of them killed with a snapshot in their hands. The curve is
+ * printed; it must be flat. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
