@@ -3,7 +3,7 @@
  *     project SET [--max-view-bytes N] [--park-limit N] [--digest] < records
  *
  * Reads records from stdin, hands them to the materializer over a store in a temporary folder, and prints one line of
- * JSON for each view, {"view", "key", "made", "json", "hex"}, in the store's order of keys, and one for each parked event,
+ * JSON for each view, {"view", "key", "made", "json", "hex"}, in the order of the store, and one for each parked event,
  * {"parked": reason, "topic", "partition", "offset", "key", "type", "message"}. With --digest: a line for each view
  * type, as `tarn-projector digest` prints it, instead of the views.
  *
@@ -37,6 +37,8 @@ struct run {
     char folder[64];
     struct view_set *views;
     struct generation_settings settings;
+    struct span input; /* records point into it */
+    struct arena types; /* of the records */
     struct record *records;
     size_t record_count;
     struct store *store;
@@ -153,10 +155,12 @@ static struct span take_bytes(struct frame_reader *reader, size_t len)
 
 static void read_records(struct run *run)
 {
-    struct span input = read_all(stdin); /* kept until the process ends: records point into it */
-    struct frame_reader reader = {input.at, (const uint8_t *)input.at + input.len};
     size_t capacity = 0;
 
+    run->input = read_all(stdin);
+    struct frame_reader reader = {run->input.at, run->input.at};
+    if (run->input.len > 0)
+        reader.end = reader.at + run->input.len;
     while (reader.at < reader.end) {
         run->records = mem_grow(run->records, run->record_count, &capacity, sizeof(*run->records));
         struct record *record = &run->records[run->record_count++];
@@ -175,7 +179,7 @@ static void read_records(struct run *run)
             die("a record of a topic that no stream of the schema has", NULL);
         record->topic = (uint16_t)topic;
         record->key = take_bytes(&reader, key_len);
-        struct span *type = mem_alloc(sizeof(*type));
+        struct span *type = arena_alloc(&run->types, sizeof(*type));
         *type = take_bytes(&reader, type_len);
         record->opaque = type;
         record->value = take_bytes(&reader, value_len);
@@ -392,7 +396,7 @@ static void print_parked(struct run *run, struct store_reader *reader)
 
 int main(int argc, char **argv)
 {
-    struct run run = {.records = NULL};
+    struct run run = {.types = ARENA_INIT};
     struct store_reader *reader;
     struct err err;
 
@@ -416,6 +420,9 @@ int main(int argc, char **argv)
 
     close_store(&run);
     generation_settings_release(&run.settings);
+    free(run.records);
+    arena_release(&run.types);
+    free((void *)(uintptr_t)run.input.at);
     view_set_free(&run.views);
     return fflush(stdout) == 0 ? 0 : 1;
 }

@@ -52,7 +52,7 @@ static void refuse(struct fold *fold, enum park_reason reason, const char *event
     assert_int_equal(fold->effects.change_count, 0);
 }
 
-/* --- MERGE ----------------------------------------------------------------------------------------------------- */
+/* --- MERGE ------------------------------------------------------------------------------------------------------- */
 
 static void merge_copies_fields_of_the_same_name(void **state)
 {
@@ -359,7 +359,7 @@ static void owners_that_are_integers_are_canonical_decimals(void **state)
     assert_int_equal(fold_count(fold), 2);
 }
 
-/* --- UPSERT, REMOVE, APPEND, ADD ------------------------------------------------------------------------------------- */
+/* --- UPSERT, REMOVE, APPEND, ADD --------------------------------------------------------------------------------- */
 
 static void upsert_finds_or_adds_elements_at_every_level(void **state)
 {
@@ -514,7 +514,7 @@ static void replace_of_a_message_clears_the_rest_of_it(void **state)
     fold_expect(*state, "diary", "ann", "{'person':'ann','book':{'real':2.5}}");
 }
 
-/* --- sources and types ----------------------------------------------------------------------------------------------- */
+/* --- sources and types ------------------------------------------------------------------------------------------- */
 
 static void every_kind_of_source_gives_its_value(void **state)
 {
@@ -571,7 +571,7 @@ static void enums_go_by_name_then_by_number(void **state)
     fold_expect(*state, "order", "ann", "{'person':'ann','amount':0,'state':'SHIPPED'}");
 }
 
-/* --- rules ----------------------------------------------------------------------------------------------------------- */
+/* --- rules ------------------------------------------------------------------------------------------------------- */
 
 static void derived_fields_follow_their_list(void **state)
 {
@@ -638,7 +638,7 @@ static void ties_go_by_bracket_fields_and_unset_sorts_before_set(void **state)
                 "{'code':'c','score':1},{'code':'b'}],'count':3,'least':1,'most':1,'first_code':'a'}}");
 }
 
-/* --- limits and faults ----------------------------------------------------------------------------------------------- */
+/* --- limits and faults ------------------------------------------------------------------------------------------- */
 
 static void the_size_limit_is_on_the_part_of_the_event_s_stream(void **state)
 {
