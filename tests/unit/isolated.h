@@ -16,7 +16,7 @@ enum isolation { ISOLATED_PROCESS, ISOLATED_MOUNTS, ISOLATED_PID_NAMESPACE };
 /* Runs it and returns its exit status (0..255), or 256 and more when a signal ended it. */
 int isolated_run(enum isolation isolation, isolated_fn *run, void *argument);
 
-/* Starts it and returns when it has called isolated_ready(). */
+/* Starts it and returns when it has called isolated_ready_and_wait(). One at a time. */
 struct isolated {
     pid_t pid;
     int ready_fd;
