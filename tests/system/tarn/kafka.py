@@ -13,6 +13,7 @@ from .waiting import wait_until
 DEFAULT_VERSION = "3.9.1"
 NEXT_VERSION = "4.1.1"
 
+# Retention is off: events of tests have times of their own, and a week after them Kafka would delete them in mid-test.
 CONFIGURATION = """
 process.roles=broker,controller
 node.id=1
@@ -38,6 +39,7 @@ share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 delete.topic.enable=true
+log.retention.ms=-1
 log.cleaner.dedupe.buffer.size=8388608
 log.cleaner.backoff.ms=200
 log.segment.delete.delay.ms=0
