@@ -397,7 +397,7 @@ static void a_position_is_awaited_of_the_key_s_range(void **state)
     unsigned range = owner_range(hash64(SPAN_LITERAL("u1")));
     struct served_change moved = {.kind = CHANGE_POSITION, .topic = TOPIC_SHOP, .range = (int)range,
                                   .position = {.next_offset = 11, .last_offset = 10, .caught_up_at_ms = 1}};
-    char other[8];
+    char other[16];
 
     (void)state;
     for (int i = 0;; i++) {
