@@ -140,9 +140,9 @@ def difference(schema, model, views, parked):
     return None
 
 
-def make_records(schema, maker, rng, count):
+def make_records(schema, maker, rng, count, limit):
     """Random records. A bad one blocks all later ones of its key, so most of the bad are left out."""
-    model, records = view_model.Model(schema), []
+    model, records = view_model.Model(schema, max_view_bytes=limit), []
     while len(records) < count:
         record = maker.record()
         before = list(model.parked)
@@ -160,13 +160,14 @@ def compare(program, set_path, seed, count):
     rng = random.Random(seed)
     people, wildness = rng.choice([1, 3, 6]), rng.choice([0, 0.01, 0.05])
     maker = event_maker.EventMaker(schema, rng, people=people, wildness=wildness)
-    records = make_records(schema, maker, rng, count)
+    limit = rng.choice([1 << 20, 1 << 20, 150])  # of one stream's part of a view, in bytes
+    records = make_records(schema, maker, rng, count, limit)
 
     def try_first(n):
-        model = view_model.Model(schema, max_view_bytes=1 << 20)
+        model = view_model.Model(schema, max_view_bytes=limit)
         for record in records[:n]:
             model.handle(record)
-        return difference(schema, model, *project(program, set_path, records[:n]))
+        return difference(schema, model, *project(program, set_path, records[:n], "--max-view-bytes", str(limit)))
 
     found = try_first(count)
     if found is None:
