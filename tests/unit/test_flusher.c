@@ -1,0 +1,203 @@
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "projector/flusher.h"
+#include "projector/rows.h"
+#include "tests/unit/scratch_folder.h"
+
+struct bench {
+    char *folder;
+    struct store *store;
+    struct flusher *flusher;
+    struct cache *cache;
+    struct positions positions;
+    struct partition *partition;
+    struct job job;
+};
+
+static void open_bench(struct bench *bench)
+{
+    struct store_options options = {.access = STORE_READ_WRITE};
+    struct err err = {0};
+
+    *bench = (struct bench){.folder = scratch_folder_make()};
+    if (store_open(bench->folder, &options, &bench->store, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(flusher_open(bench->store, &clock_system, &bench->flusher, &err), 0);
+    bench->cache = cache_new(1 << 20, NULL, 0);
+    positions_init(&bench->positions, 1);
+    assert_int_equal(positions_add(&bench->positions, 0, 0, 0, PARTITION_FOLLOWING, &bench->partition, &err), 0);
+}
+
+static void close_bench(struct bench *bench)
+{
+    flusher_close(&bench->flusher);
+    job_release(&bench->job, bench->cache);
+    cache_free(&bench->cache);
+    positions_release(&bench->positions);
+    store_close(&bench->store);
+    scratch_folder_remove(&bench->folder);
+}
+
+static void put_mark(struct bench *bench, uint64_t owner, const char *key)
+{
+    struct buf row_key = BUF_INIT;
+
+    layout_view_key(owner * 0x9e3779b97f4a7c15u, 0, span_of_text(key), &row_key);
+    cache_put(bench->cache, TABLE_MARKS, buf_span(&row_key), SPAN_LITERAL("12345678"));
+    buf_release(&row_key);
+}
+
+/* The job, when it has ended: the event fd tells. */
+static struct job *wait_for_job(struct bench *bench)
+{
+    struct pollfd ended = {.fd = flusher_event_fd(bench->flusher), .events = POLLIN};
+
+    assert_int_equal(poll(&ended, 1, 10000), 1);
+    struct job *job = flusher_finished(bench->flusher);
+    assert_int_equal(poll(&ended, 1, 0), 0); /* until it was taken back */
+    assert_ptr_equal(job, &bench->job);
+    return job;
+}
+
+static size_t count_rows(struct bench *bench, enum store_table table)
+{
+    const struct span all = {NULL, 0};
+    struct store_reader *reader = NULL;
+    struct store_cursor *cursor = NULL;
+    struct span key, value;
+    struct err err = {0};
+    size_t count = 0;
+
+    assert_int_equal(store_reader_open(bench->store, &reader, &err), 0);
+    assert_int_equal(store_read_begin(reader, &err), 0);
+    assert_int_equal(store_cursor_open(reader, table, all, all, &cursor, &err), 0);
+    while (store_cursor_next(cursor, &key, &value, &err) == 0)
+        count++;
+    store_cursor_close(&cursor);
+    store_read_end(reader);
+    store_reader_close(&reader);
+    return count;
+}
+
+static void rows_and_positions_are_one_transaction(void **state)
+{
+    struct bench bench;
+
+    (void)state;
+    open_bench(&bench);
+    for (unsigned i = 0; i < 1000; i++)
+        put_mark(&bench, i * 7919, "k");
+    positions_advance_to(&bench.positions, bench.partition, 500);
+    job_freeze(&bench.job, ALL_RANGES, bench.cache, &bench.positions);
+    assert_int_equal(bench.job.rows.count, 1000);
+    flusher_start(bench.flusher, &bench.job);
+    assert_int_equal(wait_for_job(&bench)->rc, 0);
+    job_finish(&bench.job, bench.cache, &bench.positions);
+    assert_int_equal(count_rows(&bench, TABLE_MARKS), 1000);
+    assert_int_equal(count_rows(&bench, TABLE_POSITIONS), RANGE_COUNT);
+    assert_int_equal(count_rows(&bench, TABLE_PARTITIONS), 1);
+    assert_false(bench.positions.has_moved);
+    close_bench(&bench);
+}
+
+static void a_job_of_one_range_brings_the_rows_and_the_position_of_that_range(void **state)
+{
+    struct bench bench;
+
+    (void)state;
+    open_bench(&bench);
+    job_freeze(&bench.job, ALL_RANGES, bench.cache, &bench.positions);
+    flusher_start(bench.flusher, &bench.job);
+    wait_for_job(&bench);
+    job_finish(&bench.job, bench.cache, &bench.positions);
+
+    for (unsigned i = 0; i < 1000; i++)
+        put_mark(&bench, i, "k");
+    positions_advance_to(&bench.positions, bench.partition, 500);
+    job_freeze(&bench.job, 1u << 4, bench.cache, &bench.positions);
+    assert_in_range(bench.job.rows.count, 1, 200);
+    assert_int_equal(bench.job.position_count, 1);
+    for (size_t i = 0; i < bench.job.rows.count; i++)
+        assert_int_equal(cache_row_range(bench.job.rows.items[i].row), 4);
+    size_t rows = bench.job.rows.count;
+    flusher_start(bench.flusher, &bench.job);
+    assert_int_equal(wait_for_job(&bench)->rc, 0);
+    job_finish(&bench.job, bench.cache, &bench.positions);
+    assert_int_equal(count_rows(&bench, TABLE_MARKS), rows);
+    assert_int_equal(bench.partition->stored[4].next_offset, 500);
+    assert_int_equal(bench.partition->stored[5].next_offset, 0);
+    assert_true(bench.positions.has_moved);
+    close_bench(&bench);
+}
+
+static void a_row_that_isn_t_in_the_cache_any_more_is_found_in_the_store(void **state)
+{
+    struct bench bench;
+    struct err err = {0};
+    struct cache_row *row = NULL;
+    struct buf key = BUF_INIT;
+
+    (void)state;
+    open_bench(&bench);
+    cache_free(&bench.cache);
+    bench.cache = cache_new(0, NULL, 0); /* evicts whatever it may */
+    struct rows rows = {.cache = bench.cache};
+    assert_int_equal(store_reader_open(bench.store, &rows.reader, &err), 0);
+    layout_view_key(0x9e3779b97f4a7c15u, 0, span_of_text("k"), &key);
+
+    assert_int_equal(rows_find(&rows, TABLE_MARKS, buf_span(&key), &row, &err), 0);
+    assert_null(row->value);
+    put_mark(&bench, 1, "k");
+    job_freeze(&bench.job, ALL_RANGES, bench.cache, &bench.positions);
+    flusher_start(bench.flusher, &bench.job);
+    wait_for_job(&bench);
+    cache_trim(bench.cache);
+    assert_int_equal(cache_row_count(bench.cache), 1); /* not before the job is taken in */
+    rows_end_snapshot(&rows);
+    job_finish(&bench.job, bench.cache, &bench.positions);
+    cache_trim(bench.cache);
+    assert_int_equal(cache_row_count(bench.cache), 0);
+    assert_int_equal(rows_find(&rows, TABLE_MARKS, buf_span(&key), &row, &err), 0);
+    assert_non_null(row->value);
+
+    rows_end_snapshot(&rows);
+    store_reader_close(&rows.reader);
+    buf_release(&key);
+    close_bench(&bench);
+}
+
+static void a_stop_gives_up_the_job_or_lets_its_commit_end(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 20; round++) {
+        struct bench bench;
+        open_bench(&bench);
+        for (unsigned i = 0; i < 2000; i++)
+            put_mark(&bench, i, "k");
+        job_freeze(&bench.job, ALL_RANGES, bench.cache, &bench.positions);
+        flusher_start(bench.flusher, &bench.job);
+        if (round % 2 == 0)
+            poll(NULL, 0, (int)round / 2);
+        flusher_close(&bench.flusher);
+        size_t count = count_rows(&bench, TABLE_MARKS);
+        assert_true(count == 0 || count == 2000);
+        close_bench(&bench);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_and_positions_are_one_transaction),
+        cmocka_unit_test(a_job_of_one_range_brings_the_rows_and_the_position_of_that_range),
+        cmocka_unit_test(a_row_that_isn_t_in_the_cache_any_more_is_found_in_the_store),
+        cmocka_unit_test(a_stop_gives_up_the_job_or_lets_its_commit_end),
+    };
+
+    return cmocka_run_group_tests_name("flusher", tests, NULL, NULL);
+}
