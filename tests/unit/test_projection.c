@@ -357,6 +357,8 @@ static void owners_that_are_integers_are_canonical_decimals(void **state)
     assert_int_equal(fold_event(fold, "0", "shop.v1.Counted", "{'kind':'OPEN','tag':'t','amount':2}"),
                      0); /* 0 is one */
     assert_int_equal(fold_count(fold), 2);
+    assert_int_equal(fold_event(fold, "0", "shop.v1.Counted", "{'kind':'OPEN','amount':2}"), ERR_INPUT); /* no bytes */
+    assert_int_equal(fold->reason, PARK_NO_KEY);
 }
 
 /* --- UPSERT, REMOVE, APPEND, ADD --------------------------------------------------------------------------------- */
@@ -571,6 +573,53 @@ static void enums_go_by_name_then_by_number(void **state)
     fold_expect(*state, "order", "ann", "{'person':'ann','amount':0,'state':'SHIPPED'}");
 }
 
+static void an_enum_becomes_its_name_or_else_its_number(void **state)
+{
+    apply(*state, "shop.v1.Stocked", "{'person':'ann','state':'SHIPPED'}");
+    fold_expect(*state, "shelf", "ann", "{'person':'ann','state_text':'SHIPPED'}");
+    apply(*state, "shop.v1.Stocked", "{'person':'ann','state':-77}");
+    fold_expect(*state, "shelf", "ann", "{'person':'ann','state_text':'-77'}");
+}
+
+static void a_closed_enum_takes_no_number_without_a_name(void **state)
+{
+    struct fold fold;
+
+    (void)state;
+    fold_open(&fold, "fold_closed");
+    apply(&fold, "closed.Chosen", "{'person':'ann','color':'ONE'}"); /* by name */
+    fold_expect(&fold, "choice", "ann", "{'person':'ann','color':'ONE'}");
+    apply(&fold, "closed.Chosen", "{'person':'ann','color':'THREE'}"); /* by number */
+    fold_expect(&fold, "choice", "ann", "{'person':'ann','color':'THREE_AND_MORE'}");
+    refuse(&fold, PARK_OVERFLOW, "closed.Chosen", "{'person':'ann','color':'TWO'}",
+           "Choice.on[0] (closed.Chosen): color: the value doesn't fit");
+    fold_close(&fold);
+}
+
+static void a_message_of_another_type_goes_by_name_and_its_rules_hold(void **state)
+{
+    /* "count" follows a rule here: what the event says of it is of no account, and its type neither. */
+    apply(*state, "shop.v1.Stocked",
+          "{'person':'ann','book':{'count':'many','lines':[{'code':'b','score':2,'place':{'city':'S','floor':3}},"
+          "{'code':'a','score':1,'group':'g'},{'code':'d','score':4},{'code':'c','score':3}]}}");
+    fold_expect(*state, "shelf", "ann",
+                "{'person':'ann','state_text':'UNKNOWN','book':{'lines':[{'code':'a','score':1},"
+                "{'code':'b','score':2,'place':{'city':'S','floor':3}},{'code':'c','score':3}],'count':3}}");
+}
+
+static void upsert_takes_the_first_match_and_remove_takes_all(void **state)
+{
+    apply(*state, "shop.v1.Stocked",
+          "{'person':'ann','book':{'lines':[{'code':'a','score':1},{'code':'b','score':2},{'code':'a','score':3}]}}");
+    apply(*state, CHANGED, "{'person':'ann','group':'g','code':'a','score':0}");
+    fold_expect(*state, "shelf", "ann",
+                "{'person':'ann','state_text':'UNKNOWN','book':{'lines':[{'code':'a','score':0},{'code':'b','score':2},"
+                "{'code':'a','score':3}],'count':3}}");
+    apply(*state, "shop.v1.LinesDropped", "{'person':'ann','code':'a'}");
+    fold_expect(*state, "shelf", "ann",
+                "{'person':'ann','state_text':'UNKNOWN','book':{'lines':[{'code':'b','score':2}],'count':1}}");
+}
+
 /* --- rules ------------------------------------------------------------------------------------------------------- */
 
 static void derived_fields_follow_their_list(void **state)
@@ -741,6 +790,10 @@ int main(void)
         T(a_path_through_an_unset_message_gives_no_value),
         T(a_value_that_does_not_fit_is_refused),
         T(enums_go_by_name_then_by_number),
+        T(an_enum_becomes_its_name_or_else_its_number),
+        T(a_closed_enum_takes_no_number_without_a_name),
+        T(a_message_of_another_type_goes_by_name_and_its_rules_hold),
+        T(upsert_takes_the_first_match_and_remove_takes_all),
         T(derived_fields_follow_their_list),
         T(of_an_empty_list_count_and_sum_are_zero_and_the_rest_is_cleared),
         T(a_derived_sum_that_overflows_is_refused),
