@@ -1,7 +1,9 @@
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -601,6 +603,52 @@ static void the_cache_stays_within_its_budget_by_waiting_for_commits(void **stat
     till_world_close(&world);
 }
 
+/* A file that may not grow stands for a full disk: both are ERR_FULL. */
+static void set_file_limit(rlim_t bytes)
+{
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void a_full_disk_stops_commits_until_there_is_room_and_loses_nothing(void **state)
+{
+    struct till_world world;
+    struct err err = {0};
+
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    till_world_open(&world, 1, 1);
+    till_bought(&world, "ann", "r1", 1);
+    till_world_drain(&world);
+    set_file_limit(16384);
+    for (unsigned i = 0; i < 1000; i++)
+        till_bought(&world, person_of(i), "r1", 1);
+    world.turn.is_drained = true;
+    for (int i = 0; i < 20 && materializer_stalled(world.materializer) == NULL; i++) {
+        world.now_us += 10 * 1000;
+        till_world_step(&world);
+        materializer_wait(world.materializer, 1000);
+    }
+    bool is_stalled = materializer_stalled(world.materializer) != NULL;
+    int rc = materializer_flush(world.materializer, &err);
+    set_file_limit(RLIM_INFINITY);
+    assert_true(is_stalled);
+    assert_int_equal(rc, ERR_FULL);
+    assert_int_equal(till_rows(&world, TABLE_VIEWS), 2); /* still the last commit's */
+
+    world.now_us += 60 * 1000 * 1000;
+    for (int i = 0; i < 20 && materializer_stalled(world.materializer) != NULL; i++) {
+        till_world_step(&world);
+        materializer_wait(world.materializer, 1000);
+    }
+    till_world_drain(&world);
+    assert_int_equal(till_rows(&world, TABLE_VIEWS), 2002);
+    till_world_close(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -623,6 +671,7 @@ int main(void)
         cmocka_unit_test(an_erasure_overtakes_what_waits_and_takes_it_along),
         cmocka_unit_test(an_event_that_fails_erases_all_the_same),
         cmocka_unit_test(a_partition_with_too_many_parked_events_stops_alone),
+        cmocka_unit_test(a_full_disk_stops_commits_until_there_is_room_and_loses_nothing),
         cmocka_unit_test(the_cache_stays_within_its_budget_by_waiting_for_commits),
     };
 
