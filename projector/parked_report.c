@@ -142,12 +142,15 @@ static const char *shown_key(const struct parked_event *event, struct buf *text)
     bool is_plain = event->has_key && json_add_string(&json, event->key) && json.len == event->key.len + 2;
 
     buf_clear(text);
-    if (!event->has_key)
+    if (!event->has_key) {
         buf_add_literal(text, "(none)");
-    else if (is_plain)
+    } else if (is_plain) {
         buf_add_span(text, event->key);
-    else
-        json_add_base64(text, event->key);
+    } else {
+        buf_clear(&json);
+        json_add_base64(&json, event->key);
+        buf_add(text, json.at + 1, json.len - 2); /* without the quotes */
+    }
     buf_release(&json);
     return buf_text(text);
 }
