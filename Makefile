@@ -88,6 +88,7 @@ $(BUILD)/libruntime.a: $(call obj,$(RUNTIME_SRC))
 $(BUILD)/libprojector.a: $(call obj,$(PROJECTOR_SRC))
 $(BUILD)/libquery.a: $(call obj,$(QUERY_SRC))
 $(BUILD)/libtest.a: $(call obj,$(UNIT_SUPPORT_SRC))
+$(BUILD)/libbench.a: $(call obj,ops/bench/bench_events.c)
 %.a:
 	@mkdir -p $(@D) && rm -f $@
 	$(Q)ar rcs $@ $^
@@ -135,7 +136,7 @@ $(BUILD)/dev/%: $(BUILD)/obj/ops/dev/%.o $(LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-$(BUILD)/bench/%: $(BUILD)/obj/ops/bench/%.o $(LIBS)
+$(BUILD)/bench/%: $(BUILD)/obj/ops/bench/%.o $(BUILD)/libbench.a $(LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -207,7 +208,7 @@ arrows: ## fails on an #include that the architecture forbids, and shows the lar
 	@ops/dev/arrows.sh
 
 tidy: $(GEN_SRC) ## clang-tidy over everything
-	@printf '%s\n' $(OUR_C) | xargs -P $(shell nproc) -n 4 -I{} clang-tidy --quiet {} -- -std=c11 -I. -isystem $(GEN) \
+	@printf '%s\n' $(OUR_C) | xargs -P $(shell nproc) -I{} clang-tidy --quiet {} -- -std=c11 -I. -isystem $(GEN) \
 	    -D_GNU_SOURCE
 
 format: ## clang-format, in place
