@@ -271,7 +271,8 @@ bool positions_must_write(const struct partition *partition, unsigned range, uin
     bool has_moved = position.next_offset != stored->next_offset || !partition->has_stored;
     bool is_overtaken = partition->row.end_offset > position.next_offset &&
                         position.caught_up_at_ms > stored->caught_up_at_ms;
-    if (!has_moved && !is_overtaken)
+    bool is_first_time = stored->caught_up_at_ms == 0 && position.caught_up_at_ms != 0;
+    if (!has_moved && !is_overtaken && !is_first_time)
         return false;
     *ret_position = position;
     return true;

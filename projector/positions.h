@@ -102,7 +102,8 @@ struct position positions_of_range(const struct partition *partition, unsigned r
 
 /* Whether a job for all ranges that are in `ranges` (a bit each) has to write that range's position. A row that tells
  * readers of an end ahead of a range's position takes along when that range was last caught up, or they would think it
- * had been behind for as long as nothing was written. */
+ * had been behind for as long as nothing was written. That it was caught up for the first time is always written: a
+ * store is ready from then on. */
 bool positions_must_write(const struct partition *partition, unsigned range, uint32_t ranges,
                           struct position *ret_position);
 

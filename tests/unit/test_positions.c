@@ -157,6 +157,23 @@ static void an_end_that_runs_ahead_takes_along_when_a_quiet_range_was_caught_up(
     positions_release(&positions);
 }
 
+static void an_empty_partition_is_known_to_be_caught_up(void **state)
+{
+    struct positions positions;
+
+    (void)state;
+    positions_init(&positions, 1);
+    struct partition *partition = add(&positions, 0, 0, 0);
+    commit(&positions, ALL_RANGES);
+    assert_int_equal(partition->stored[9].caught_up_at_ms, 0);
+    positions_end_seen(&positions, partition, 0, 1000);
+    assert_true(positions.has_changed);
+    commit(&positions, 1u << 9);
+    for (unsigned range = 0; range < RANGE_COUNT; range++)
+        assert_int_equal(partition->stored[range].caught_up_at_ms, 1000);
+    positions_release(&positions);
+}
+
 static void an_end_behind_the_cursor_is_an_old_answer(void **state)
 {
     struct positions positions;
@@ -213,6 +230,7 @@ int main(void)
         cmocka_unit_test(a_record_is_replayed_for_the_ranges_that_have_it),
         cmocka_unit_test(the_oldest_range_is_the_one_that_is_furthest_behind),
         cmocka_unit_test(an_end_that_runs_ahead_takes_along_when_a_quiet_range_was_caught_up),
+        cmocka_unit_test(an_empty_partition_is_known_to_be_caught_up),
         cmocka_unit_test(an_end_behind_the_cursor_is_an_old_answer),
         cmocka_unit_test(changes_are_known_until_they_are_committed),
     };
