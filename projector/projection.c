@@ -13,6 +13,9 @@
 #include "projector/working_set.h"
 #include "schema/view/key.h"
 
+/* Handlers that run oftener than this on an event's elements may make a view that is far larger than the event. */
+enum { RUNS_BEFORE_MEASURING = 64 };
+
 struct projection {
     const struct event_plan *plan;
     const struct record_facts *facts;
@@ -27,6 +30,8 @@ struct projection {
     size_t erasure_count;
     size_t erasure_capacity;
     size_t erased_count;
+    uint64_t work;
+    size_t run_count; /* handlers run, elements counted */
 };
 
 static int run_handlers(struct projection *run, bool is_erase);
@@ -50,6 +55,7 @@ int projection_apply(const struct event_plan *plan, const ProtobufCMessage *even
         .time_ms = facts->time_ms,
         .arena = arena,
         .fault = &run.fault,
+        .work = &run.work,
     };
     working_set_init(&run.views, arena);
 
@@ -155,6 +161,7 @@ static int run_on(struct projection *run, const struct handler *handler, struct 
         view->next_touched = run->touched;
         run->touched = view;
     }
+    run->run_count++;
     rc = effect_apply(handler, &run->scope, view->message, &view->touched);
     if (rc == 0 && handler->is_home && (effect_makes_view(handler->effect) || handler->effect == EFFECT_DELETE))
         view->is_made = handler->effect != EFFECT_DELETE;
@@ -396,6 +403,12 @@ static int gather_view(struct projection *run, const struct working_view *view, 
             effects->changes[effects->change_count++] =
                 (struct view_change){.view = view->view, .key = view->key, .is_gone = true};
         return 0;
+    }
+    /* Texts are shared until here: one that `each` has put into every element is written as often now. */
+    if (run->run_count > RUNS_BEFORE_MEASURING) {
+        int rc = check_size(run, view, message_encoded_size(view->message));
+        if (rc < 0)
+            return rc;
     }
     buf_clear(buf);
     message_encode(view->message, buf);

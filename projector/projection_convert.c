@@ -169,25 +169,27 @@ static int convert_to_text(struct value value, const struct field_type *target, 
 
 /* --- messages -------------------------------------------------------------------------------------------------- */
 
-/* How many messages stand one inside the other, this one included. An event is at most MESSAGE_DEPTH_MAX deep. */
-static size_t depth_of(const ProtobufCMessage *message)
+/* How many messages stand one inside the other, this one included, and how many there are in all (added to *count). An
+ * event is at most MESSAGE_DEPTH_MAX deep. */
+static size_t measure(const ProtobufCMessage *message, uint64_t *count)
 {
     const struct message_type *type = message_type_of(message);
     size_t deepest = 0;
 
+    *count += 1;
     for (size_t i = 0; i < type->field_count; i++) {
         const struct field_type *field = &type->fields[i];
         if (field->kind != KIND_MESSAGE)
             continue;
         if (field->presence != PRESENCE_REPEATED) {
             const ProtobufCMessage *inner = message_get_message(message, field);
-            size_t depth = inner ? depth_of(inner) : 0;
+            size_t depth = inner ? measure(inner, count) : 0;
             deepest = depth > deepest ? depth : deepest;
             continue;
         }
         ProtobufCMessage **items = (ProtobufCMessage **)*message_list_items(message, field);
         for (size_t n = 0; n < *message_list_count(message, field); n++) {
-            size_t depth = depth_of(items[n]);
+            size_t depth = measure(items[n], count);
             deepest = depth > deepest ? depth : deepest;
         }
     }
@@ -217,8 +219,12 @@ static int convert_to_message(struct value value, const struct field_type *targe
     const struct message_type *from = message_type_of(value.message);
     const struct message_type *to = target->message;
     if (from == to) {
-        if (place.depth + depth_of(value.message) > MESSAGE_DEPTH_MAX)
+        uint64_t count = 0;
+        if (place.depth + measure(value.message, &count) > MESSAGE_DEPTH_MAX)
             return too_deep(target, scope);
+        int rc = source_spend(scope, count * WORK_OF_MESSAGE);
+        if (rc < 0)
+            return rc;
         *ret_value = (struct value){.kind = VALUE_MESSAGE, .message = message_copy(value.message, scope->arena)};
         return 0;
     }
@@ -226,6 +232,9 @@ static int convert_to_message(struct value value, const struct field_type *targe
     struct view_place inside = view_place_inside(place, target);
     if (inside.depth > MESSAGE_DEPTH_MAX)
         return too_deep(target, scope);
+    int rc = source_spend(scope, WORK_OF_MESSAGE);
+    if (rc < 0)
+        return rc;
     ProtobufCMessage *made = message_new(to, scope->arena);
     for (size_t i = 0; i < to->field_count; i++) {
         const struct field_type *field = message_type_field(from, span_of_text(to->fields[i].name));
@@ -236,7 +245,7 @@ static int convert_to_message(struct value value, const struct field_type *targe
             sourced.value = message_get(value.message, field);
             sourced.kind = sourced.value.kind == VALUE_ABSENT ? SOURCED_NOTHING : SOURCED_VALUE;
         }
-        int rc = convert_into(&sourced, made, &to->fields[i], inside, scope);
+        rc = convert_into(&sourced, made, &to->fields[i], inside, scope);
         if (rc < 0)
             return err_prefix(scope->fault->err, "%s", target->name);
     }
@@ -313,14 +322,15 @@ static int convert_list(const struct sourced *sourced, ProtobufCMessage *message
     size_t count = *message_list_count(sourced->parent, list);
 
     message_clear(message, target);
-    for (size_t i = 0; i < count; i++) {
+    int rc = source_spend(scope, count * WORK_OF_ITEM);
+    for (size_t i = 0; i < count && rc == 0; i++) {
         struct value value;
-        int rc = convert_value(message_get_item(list, items + i * list->element_size), target, place, scope, &value);
-        if (rc < 0)
-            return rc;
-        if (value.kind != VALUE_ABSENT)
+        rc = convert_value(message_get_item(list, items + i * list->element_size), target, place, scope, &value);
+        if (rc == 0 && value.kind != VALUE_ABSENT)
             message_set_item(target, message_list_append(message, target, scope->arena), value);
     }
+    if (rc < 0)
+        return rc;
     if (target->is_map && *message_list_count(message, target) > 1)
         sort_map((ProtobufCMessage **)*message_list_items(message, target), message_list_count(message, target),
                  scope->arena);

@@ -39,11 +39,11 @@ static const struct effect_row effect_rows[] = {
 
 static int pick_steps(const struct handler *handler, const struct source_scope *scope, struct picked_step **ret_steps);
 static ProtobufCMessage *walk(const struct handler *handler, const struct picked_step *steps, ProtobufCMessage *view,
-                              struct view_place *place, struct touched *touched, struct arena *arena);
+                              struct view_place *place, struct touched *touched, const struct source_scope *scope);
 static void touch_target(const struct handler *handler, ProtobufCMessage *target, struct view_place place,
                          struct touched *touched);
 static void remove_matches(const struct picked_step *steps, size_t count, ProtobufCMessage *message,
-                           struct touched *touched);
+                           struct touched *touched, const struct source_scope *scope);
 static void delete_part(const struct handler *handler, ProtobufCMessage *view);
 
 int effect_apply(const struct handler *handler, const struct source_scope *scope, ProtobufCMessage *view,
@@ -60,13 +60,16 @@ int effect_apply(const struct handler *handler, const struct source_scope *scope
     if (rc < 0)
         return rc;
     if (handler->effect == EFFECT_REMOVE) {
-        remove_matches(steps, handler->into_count, view, touched);
-        return 0;
+        remove_matches(steps, handler->into_count, view, touched, scope);
+        return source_spend(scope, 0);
     }
     assert(effect_rows[handler->effect].at_target != NULL);
     struct view_place place = {1, handler->view->rules};
-    ProtobufCMessage *target = walk(handler, steps, view, &place, touched, scope->arena);
+    ProtobufCMessage *target = walk(handler, steps, view, &place, touched, scope);
     touch_target(handler, target, place, touched);
+    rc = source_spend(scope, 1);
+    if (rc < 0)
+        return rc;
     return effect_rows[handler->effect].at_target(handler, scope, target, place);
 }
 
@@ -125,18 +128,21 @@ static ProtobufCMessage *append_element(ProtobufCMessage *message, const struct 
 
 /* The first element that the brackets pick, added when there is none. Without brackets: a new one. */
 static ProtobufCMessage *find_or_append(const struct picked_step *picked, ProtobufCMessage *message,
-                                        struct touched *touched, struct arena *arena)
+                                        struct touched *touched, const struct source_scope *scope)
 {
     const struct field_type *list = picked->step->field;
 
     if (picked->step->bracket_count > 0) {
         ProtobufCMessage **items = (ProtobufCMessage **)*message_list_items(message, list);
         size_t count = *message_list_count(message, list);
-        for (size_t i = 0; i < count; i++)
-            if (is_match(picked, items[i]))
-                return items[i];
+        size_t at = 0;
+        while (at < count && !is_match(picked, items[at]))
+            at++;
+        *scope->work += at; /* looked at by effect_apply() */
+        if (at < count)
+            return items[at];
     }
-    ProtobufCMessage *element = append_element(message, list, arena);
+    ProtobufCMessage *element = append_element(message, list, scope->arena);
     touched_add(touched, element, NULL);
     for (size_t i = 0; i < picked->step->bracket_count; i++)
         message_set(element, picked->step->brackets[i].target, picked->values[i]);
@@ -145,7 +151,7 @@ static ProtobufCMessage *find_or_append(const struct picked_step *picked, Protob
 
 /* Every message on the way has its rules due: what they derive may lie deeper. */
 static ProtobufCMessage *walk(const struct handler *handler, const struct picked_step *steps, ProtobufCMessage *view,
-                              struct view_place *place, struct touched *touched, struct arena *arena)
+                              struct view_place *place, struct touched *touched, const struct source_scope *scope)
 {
     ProtobufCMessage *at = view;
 
@@ -153,10 +159,10 @@ static ProtobufCMessage *walk(const struct handler *handler, const struct picked
         const struct field_type *field = steps[i].step->field;
         touched_add(touched, at, field);
         if (field->presence == PRESENCE_REPEATED) {
-            at = find_or_append(&steps[i], at, touched, arena);
+            at = find_or_append(&steps[i], at, touched, scope);
         } else {
             bool is_new = message_get_message(at, field) == NULL;
-            at = message_make_message(at, field, arena);
+            at = message_make_message(at, field, scope->arena);
             if (is_new)
                 touched_add(touched, at, NULL);
         }
@@ -242,7 +248,8 @@ static int effect_add(const struct handler *handler, const struct source_scope *
 
 /* --- REMOVE and DELETE ----------------------------------------------------------------------------------------- */
 
-static void remove_elements(const struct picked_step *picked, ProtobufCMessage *message)
+static void remove_elements(const struct picked_step *picked, ProtobufCMessage *message,
+                            const struct source_scope *scope)
 {
     ProtobufCMessage **items = (ProtobufCMessage **)*message_list_items(message, picked->step->field);
     size_t *count = message_list_count(message, picked->step->field);
@@ -251,12 +258,13 @@ static void remove_elements(const struct picked_step *picked, ProtobufCMessage *
     for (size_t i = 0; i < *count; i++)
         if (!is_match(picked, items[i]))
             items[kept++] = items[i];
+    *scope->work += *count;
     *count = kept;
 }
 
 /* Recursion is as deep as `into` is long; REMOVE's last step is a list with brackets. */
 static void remove_matches(const struct picked_step *steps, size_t count, ProtobufCMessage *message,
-                           struct touched *touched)
+                           struct touched *touched, const struct source_scope *scope)
 {
     const struct field_type *field = steps->step->field;
 
@@ -265,17 +273,17 @@ static void remove_matches(const struct picked_step *steps, size_t count, Protob
     if (field->presence != PRESENCE_REPEATED) {
         ProtobufCMessage *inner = message_get_message(message, field);
         if (inner != NULL)
-            remove_matches(steps + 1, count - 1, inner, touched);
+            remove_matches(steps + 1, count - 1, inner, touched, scope);
         return;
     }
     if (count == 1) {
-        remove_elements(steps, message);
+        remove_elements(steps, message, scope);
         return;
     }
     ProtobufCMessage **items = (ProtobufCMessage **)*message_list_items(message, field);
     for (size_t i = 0; i < *message_list_count(message, field); i++)
         if (is_match(steps, items[i]))
-            remove_matches(steps + 1, count - 1, items[i], touched);
+            remove_matches(steps + 1, count - 1, items[i], touched, scope);
 }
 
 static void delete_part(const struct handler *handler, ProtobufCMessage *view)

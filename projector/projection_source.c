@@ -10,6 +10,16 @@ static void sourced_time(int64_t time_ms, struct sourced *ret_sourced);
 static int sourced_date(const struct source *source, const struct source_scope *scope, struct sourced *ret_sourced);
 static bool condition_holds(enum comparison comparison, const struct sourced *left, const struct sourced *right);
 
+int source_spend(const struct source_scope *scope, uint64_t work)
+{
+    if (scope->work == NULL)
+        return 0;
+    *scope->work += work;
+    if (*scope->work <= EVENT_WORK_MAX)
+        return 0;
+    return projection_fault_set(scope->fault, PARK_TOO_LARGE, "the event asks for too much work: too many elements");
+}
+
 int source_read(const struct source *source, const struct source_scope *scope, struct sourced *ret_sourced)
 {
     const ProtobufCMessage *start = source->from_element ? scope->element : scope->event;

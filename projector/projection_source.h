@@ -14,7 +14,17 @@ struct source_scope {
     int32_t utc_offset_s;
     struct arena *arena;
     struct projection_fault *fault;
+    uint64_t *work; /* spent on this event so far; NULL: nobody counts */
 };
+
+/* An event of a megabyte may hold 100,000 elements of `each`, to be looked for among as many, or each to take a copy of
+ * all the rest: work and memory in the square of its size. So both are counted, in comparisons of elements; a message
+ * that is copied counts for WORK_OF_MESSAGE. The limit is about a second, or 100 MB, and far from any honest event. Being a
+ * count, it is the same on any machine. */
+enum { EVENT_WORK_MAX = 1 << 25, WORK_OF_MESSAGE = 64, WORK_OF_ITEM = 8 };
+
+/* ERR_INPUT: the event asks for more than EVENT_WORK_MAX. */
+MUST_CHECK int source_spend(const struct source_scope *scope, uint64_t work);
 
 enum sourced_kind {
     SOURCED_NOTHING, /* not set, or behind a message that isn't */

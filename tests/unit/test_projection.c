@@ -721,6 +721,20 @@ static void nesting_that_the_view_cannot_hold_is_refused(void **state)
     buf_release(&json);
 }
 
+static void an_event_of_too_many_elements_is_refused_in_time(void **state)
+{
+    struct fold *fold = *state;
+    struct buf json = BUF_INIT;
+    fold->limits.max_view_bytes = 1 << 30;
+    buf_add_text(&json, "{'person':'ann','lines':[");
+    for (int i = 0; i < 8500; i++)
+        buf_add_format(&json, "%s{'group':'g','code':'%d','state':'PAID'}", i ? "," : "", i);
+    buf_add_text(&json, "]}");
+    refuse(fold, PARK_TOO_LARGE, LISTED, buf_text(&json),
+           "Board.on[1] (shop.v1.Listed): the event asks for too much work: too many elements");
+    buf_release(&json);
+}
+
 static void a_fault_of_the_store_is_passed_on(void **state)
 {
     struct fold *fold = *state;
@@ -800,6 +814,7 @@ int main(void)
         T(ties_go_by_bracket_fields_and_unset_sorts_before_set),
         T(the_size_limit_is_on_the_part_of_the_event_s_stream),
         T(nesting_that_the_view_cannot_hold_is_refused),
+        T(an_event_of_too_many_elements_is_refused_in_time),
         T(a_fault_of_the_store_is_passed_on),
         T(a_view_is_looked_up_once_for_all_handlers_of_an_event),
     };
