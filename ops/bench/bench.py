@@ -28,6 +28,8 @@ from tarn.kafka import Kafka  # noqa: E402
 from tarn.process import environment  # noqa: E402
 from tarn.programs import Projector  # noqa: E402
 
+import readers  # noqa: E402
+
 TOPIC = "bench"
 PARTITIONS = 4
 SCHEMA = ROOT / "build" / "bench" / "genetics.binpb"
@@ -228,6 +230,28 @@ class Bench:
                      f"p99 <= {aim} ms ({floor})", verdict(-p99, -aim, -floor))
         projector.stop()
 
+    # --- reads ---
+
+    def query(self):
+        """Each answer against what people would use instead; the servers take turns."""
+        figures = readers.measure(self.folder / "query", self.options.readers, self.options.runs, self.options.seconds, say)
+
+        def ratio(a, b, key="per_second"):
+            return statistics.median(x / y for x, y in zip(figures[a][key], figures[b][key]))
+
+        def median(name, key="per_second"):
+            return statistics.median(figures[name][key])
+
+        for name, peer, aim, floor in (("tarn json", "nginx", 1.4, 1.2), ("tarn json", "redis json", 1.0, 0.75),
+                                       ("tarn json", "mariadb", 7, 5), ("tarn protobuf", "redis json", 1.15, 0.95)):
+            value = ratio(name, peer)
+            self.row(f"{name} / {peer}", f"{value:.2f} ({median(name):,.0f}/s, {median(name, 'cpu_us'):.1f} us;"
+                     f" {median(peer):,.0f}/s, {median(peer, 'cpu_us'):.1f} us)", f">= {aim} ({floor})",
+                     verdict(value, aim, floor))
+        value = ratio("tarn json", "mariadb", "cpu_us")
+        self.row("CPU of an answer / of the join in MariaDB", f"1/{1 / value:.1f}", "<= 1/9 (1/7)",
+                 verdict(1 / value, 9, 7))
+
     def end(self):
         if self.kafka:
             self.kafka.stop()
@@ -257,7 +281,9 @@ def main():
     parser.add_argument("--missed", type=int, default=1_000_000, help="events that a stopped projector has missed")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--peer-runs", type=int, default=3, help="runs of a peer that takes minutes")
-    parser.add_argument("--only", default="rebuild,catch-up,latency")
+    parser.add_argument("--readers", type=int, default=100_000, help="people whose screens are read")
+    parser.add_argument("--seconds", type=int, default=5, help="of load for each reading server and run")
+    parser.add_argument("--only", default="rebuild,catch-up,latency,query")
     parser.add_argument("--no-streams", dest="streams", action="store_false")
     parser.add_argument("--folder", default=None, help="where brokers and stores go; wants 20 GiB")
     options = parser.parse_args()
@@ -265,7 +291,8 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     bench = Bench(options)
     try:
-        bench.start()
+        if options.only != "query":
+            bench.start()
         for name in options.only.split(","):
             say(f"--- {name}")
             getattr(bench, name.replace("-", "_"))()
