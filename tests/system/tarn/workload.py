@@ -12,8 +12,8 @@ def topics_for_examples(new_topic, partitions=3):
     return {**dict.fromkeys(STREAM_TOPICS, events), "identity": people}
 
 
-def events(count, people=200, seed=1):
-    """Yields (stream, type, key, fields). About one event in 400 erases somebody."""
+def events(count, people=400, seed=1):
+    """Yields (stream, type, key, fields). About one event in a hundred erases somebody."""
     chance = random.Random(seed)
     for number in range(count):
         user = f"u{chance.randrange(people)}"
@@ -103,4 +103,4 @@ def _erased(chance, number, day):
 
 _MAKERS, _WEIGHTS = zip((_report, 6), (_marker, 8), (_request, 6), (_offer, 20), (_withdrawn, 3), (_cancelled, 1),
                         (_payment, 20), (_payment_back, 4), (_cards, 4), (_balance, 12), (_consent_back, 2), (_score, 8),
-                        (_watch, 2), (_name, 3.75), (_erased, 0.25))
+                        (_watch, 2), (_name, 3), (_erased, 1))
