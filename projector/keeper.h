@@ -52,7 +52,7 @@ void keeper_doubt_all(struct keeper *keeper);
 /* An answer is awaited: the next turn should come soon. */
 bool keeper_is_asking(const struct keeper *keeper);
 
-/* Every topic is there, and each partition is read or stopped for good. */
+/* Every topic is there, and each partition is read, waits behind the older ones, or is stopped. */
 bool keeper_is_settled(const struct keeper *keeper);
 
 /* NULL, or one sentence: what keeps a partition or a topic from being read. Lives until the next turn. */
