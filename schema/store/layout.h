@@ -135,7 +135,7 @@ struct parked_event {
     bool is_null;        /* a record with a null value */
     struct span key;     /* the record's */
     struct span type;    /* the event's full name, as far as it is known */
-    struct span value;   /* the event's bytes, framing removed as far as it was understood */
+    struct span value;   /* the record's, as it came: a retry takes the framing off again */
     struct span message; /* one sentence: what is wrong */
 };
 
