@@ -29,10 +29,10 @@ enum layer {
 
 struct setting {
     const char *name;
-    const char *reader;  /* NULL: left alone, or computed */
+    const char *reader; /* NULL: left alone, or computed */
     const char *watcher;
     enum layer layer;
-    const char *why;     /* of OURS */
+    const char *why; /* of OURS */
 };
 
 static const struct setting settings_table[] = {
@@ -150,8 +150,8 @@ static int apply_queue(rd_kafka_conf_t *conf, uint64_t memory_bytes, struct err 
     /* Half for the records, half for the book-keeping of small ones: whichever bound is met first holds. */
     uint64_t half = memory_bytes / 2;
     uint64_t kibibytes = half / 1024 > QUEUE_KIBIBYTES_MIN ? half / 1024 : QUEUE_KIBIBYTES_MIN;
-    uint64_t records = half / RECORD_OVERHEAD_BYTES > QUEUE_RECORDS_MIN ? half / RECORD_OVERHEAD_BYTES
-                                                                        : QUEUE_RECORDS_MIN;
+    uint64_t records =
+        half / RECORD_OVERHEAD_BYTES > QUEUE_RECORDS_MIN ? half / RECORD_OVERHEAD_BYTES : QUEUE_RECORDS_MIN;
     char text[32];
 
     snprintf(text, sizeof(text), "%" PRIu64, kibibytes < 2097151 ? kibibytes : 2097151);

@@ -12,9 +12,9 @@
 
 struct kafka_settings {
     const char *brokers;
-    const char *group;             /* whose committed offsets show our lag to Kafka's own tools */
+    const char *group;               /* whose committed offsets show our lag to Kafka's own tools */
     const struct config_list *extra; /* --kafka NAME=VALUE, as given; NULL: none */
-    uint64_t memory_bytes;         /* what fetched records may take until they are handled */
+    uint64_t memory_bytes;           /* what fetched records may take until they are handled */
 };
 
 enum kafka_role {

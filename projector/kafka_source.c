@@ -4,9 +4,9 @@
  * A partition is added and taken with rd_kafka_incremental_(un)assign(). librdkafka drops what it fetched before under
  * an older assignment; `next_offset` is a second guard: offsets only grow within one assignment.
  *
- * The end of a log is its last stable offset, from librdkafka's statistics: records of a transaction that is still open
- * can't be read and are no lag. A position that stands at that end is told as an end once more with each statistics that
- * show the partition's broker to be heard from within END_FRESH_MS. */
+ * The end of a log is its last stable offset, from librdkafka's statistics: records of a transaction that is still
+ * open can't be read and are no lag. A position that stands at that end is told as an end once more with each
+ * statistics that show the partition's broker to be heard from within END_FRESH_MS. */
 #include "projector/kafka_source.h"
 
 #include <jansson.h>
@@ -23,8 +23,8 @@ enum {
 
 struct source_partition {
     bool is_assigned;
-    bool is_at_end;    /* the last thing it gave was its end */
-    bool end_is_due;   /* tell the end again */
+    bool is_at_end;  /* the last thing it gave was its end */
+    bool end_is_due; /* tell the end again */
     int64_t next_offset;
     int64_t end_offset;
     bool has_trouble;
@@ -46,10 +46,10 @@ struct kafka_source {
     size_t topic_count;
     rd_kafka_message_t *messages[BATCH_MAX]; /* of the last poll */
     size_t message_count;
-    size_t due_count;     /* partitions whose end is due */
+    size_t due_count; /* partitions whose end is due */
     size_t trouble_count;
     struct kafka_link link;
-    int64_t disconnects;  /* summed up over brokers, as of the last statistics */
+    int64_t disconnects; /* summed up over brokers, as of the last statistics */
 };
 
 static void on_error(rd_kafka_t *client, int code, const char *reason, void *opaque);
@@ -351,8 +351,8 @@ bool kafka_source_take_trouble(struct kafka_source *source, struct partition_tro
             struct source_partition *partition = &source->topics[t].partitions[p];
             if (!partition->has_trouble)
                 continue;
-            *ret_trouble = (struct partition_trouble){
-                .topic = (uint16_t)t, .partition = (int32_t)p, .kind = partition->trouble};
+            *ret_trouble =
+                (struct partition_trouble){.topic = (uint16_t)t, .partition = (int32_t)p, .kind = partition->trouble};
             memcpy(ret_trouble->text, partition->trouble_text, sizeof(ret_trouble->text));
             forget_trouble(source, partition);
             return true;
@@ -399,7 +399,8 @@ static void read_brokers(struct kafka_source *source, json_t *brokers)
     const char *name;
     json_t *broker;
 
-    json_object_foreach(brokers, name, broker) {
+    json_object_foreach(brokers, name, broker)
+    {
         const char *kind = json_string_value(json_object_get(broker, "source"));
         const char *state = json_string_value(json_object_get(broker, "state"));
         if (number_of(broker, "nodeid") < 0 || !kind || strcmp(kind, "logical") == 0)
@@ -419,7 +420,8 @@ static bool is_broker_heard(const json_t *brokers, int64_t id)
     json_t *broker;
 
     json_t *all = (json_t *)(uintptr_t)brokers; /* json_object_foreach() wants it so */
-    json_object_foreach(all, name, broker) {
+    json_object_foreach(all, name, broker)
+    {
         const char *state = json_string_value(json_object_get(broker, "state"));
         int64_t idle_us = number_of(broker, "rxidle");
         if (number_of(broker, "nodeid") == id && state && strcmp(state, "UP") == 0 && idle_us >= 0 &&
@@ -434,7 +436,8 @@ static void read_partitions(struct kafka_source *source, uint16_t topic, json_t 
     const char *name;
     json_t *row;
 
-    json_object_foreach(partitions, name, row) {
+    json_object_foreach(partitions, name, row)
+    {
         struct source_partition *partition = find_partition(source, topic, (int32_t)number_of(row, "partition"));
         if (!partition || !partition->is_assigned)
             continue;

@@ -4,8 +4,9 @@
  * source goes on trying by itself while brokers are away; what it can't mend by itself (an offset that isn't there, a
  * topic that is gone) is told as a trouble, and the partition stays quiet until it is assigned again.
  *
- * A partition's end comes as a record with is_partition_end when it is reached, and again twice a second for as long as
- * Kafka is heard and nothing is behind it: that is how the store knows that it is still caught up. All of one thread. */
+ * A partition's end comes as a record with is_partition_end when it is reached, and again twice a second for as long
+ * as Kafka is heard and nothing is behind it: that is how the store knows that it is still caught up. All of one
+ * thread. */
 #ifndef TARN_PROJECTOR_KAFKA_SOURCE_H
 #define TARN_PROJECTOR_KAFKA_SOURCE_H
 
@@ -39,10 +40,10 @@ bool kafka_source_take_trouble(struct kafka_source *source, struct partition_tro
 
 /* How Kafka is heard. */
 struct kafka_link {
-    bool is_up;          /* a broker answers */
-    unsigned losses;     /* grows whenever a connection was lost: logs may have been rewritten behind it */
-    int64_t errors;      /* told by librdkafka since the start */
-    char reason[200];    /* the last error, while it isn't up */
+    bool is_up;       /* a broker answers */
+    unsigned losses;  /* grows whenever a connection was lost: logs may have been rewritten behind it */
+    int64_t errors;   /* told by librdkafka since the start */
+    char reason[200]; /* the last error, while it isn't up */
 };
 const struct kafka_link *kafka_source_link(const struct kafka_source *source);
 

@@ -15,9 +15,9 @@
 #include "schema/base/mem.h"
 
 enum {
-    CALL_MS = 900,            /* one call */
-    STOP_S = 1,               /* a stop waits for the call under way this long */
-    ANCHORS_MS = 3000,        /* reading a batch of anchors */
+    CALL_MS = 900,     /* one call */
+    STOP_S = 1,        /* a stop waits for the call under way this long */
+    ANCHORS_MS = 3000, /* reading a batch of anchors */
     TOPICS_EVERY_MS = 2000,
     TOPICS_MISSING_MS = 500,
     POLL_MS = 50,
@@ -210,9 +210,8 @@ static void look_at_ends(struct kafka_watch *watch, struct log_check *check)
     int64_t high;
 
     check->is_answered = false;
-    rd_kafka_resp_err_t code =
-        rd_kafka_query_watermark_offsets(watch->client, watch->names[check->topic], check->partition, &low, &high,
-                                         CALL_MS);
+    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(watch->client, watch->names[check->topic],
+                                                                check->partition, &low, &high, CALL_MS);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         snprintf(check->trouble, sizeof(check->trouble), "%s", rd_kafka_err2str(code));
         return;

@@ -4,14 +4,15 @@
  *        ^               |                               |
  *        +--no answer----+------another log, lost--------+----------> STOPPED
  *
- * A DOUBTED partition isn't assigned, so nothing of a log that wasn't recognized reaches the views. While READING the log
- * is looked at too, by an older record (`trusted`, the newest one at the last look): were the topic made again under our
- * feet, the newest record would already be one of the new log. That leaves the few seconds between two looks; what was
- * misread in them can't be told from the rest, so such a partition never heals by itself (start_after NOT_TO_HEAL),
- * while one that was stopped before anything was read goes on when its log is back, as after a wrong --brokers.
+ * A DOUBTED partition isn't assigned, so nothing of a log that wasn't recognized reaches the views. While READING the
+ * log is looked at too, by an older record (`trusted`, the newest one at the last look): were the topic made again
+ * under our feet, the newest record would already be one of the new log. That leaves the few seconds between two
+ * looks; what was misread in them can't be told from the rest, so such a partition never heals by itself (start_after
+ * NOT_TO_HEAL), while one that was stopped before anything was read goes on when its log is back, as after a wrong
+ * --brokers.
  *
- * One batch of questions is under way at a time: a survey of a topic (all its partitions' starts and ends, when there are
- * new ones), or looks at partitions that are due. What was true when the question was asked is kept with it: the
+ * One batch of questions is under way at a time: a survey of a topic (all its partitions' starts and ends, when there
+ * are new ones), or looks at partitions that are due. What was true when the question was asked is kept with it: the
  * answer says nothing about what was read since. */
 #include "projector/keeper_state.h"
 
@@ -252,7 +253,8 @@ static void sync_states(struct keeper *keeper)
             if (kept->partition->row.state == PARTITION_PARKED && kept->phase != STOPPED) {
                 keeper_drop(keeper, kept);
                 kept->phase = STOPPED;
-                keeper_say(keeper, LOG_ERROR, kept,
+                keeper_say(
+                    keeper, LOG_ERROR, kept,
                     "stopped: more of its events are parked than --park-limit allows; see `tarn-projector parked`");
             } else if (kept->partition->row.state == PARTITION_FOLLOWING && kept->phase == STOPPED) {
                 kept->phase = DOUBTED;

@@ -1,8 +1,8 @@
 /* projector/keeper.h - which partitions are read, from when on, and when one must not be read any more.
  *
- * A partition is read only while its log has been recognized (fingerprint.h): at the start, again after a connection was
- * lost or Kafka complained about it, and every few seconds while it is read. A log that isn't the one that was read
- * stops its partition and no other.
+ * A partition is read only while its log has been recognized (fingerprint.h): at the start, again after a connection
+ * was lost or Kafka complained about it, and every few seconds while it is read. A log that isn't the one that was
+ * read stops its partition and no other.
  *
  * Partitions that a topic has when it is seen for the first time are read from the log's start, all at once. One that
  * appears later begins only when each partition before it has passed the end it had then (its gate, in the store as

@@ -16,9 +16,9 @@ enum phase { DOUBTED, ASKED, READING, STOPPED };
 struct kept {
     struct partition *partition;
     enum phase phase;
-    bool is_asked;            /* READING too: a look is under way */
-    bool had_complaint;       /* said already; until it is read again */
-    int64_t due_ms;           /* the next look, or the next try */
+    bool is_asked;      /* READING too: a look is under way */
+    bool had_complaint; /* said already; until it is read again */
+    int64_t due_ms;     /* the next look, or the next try */
     struct anchor trusted;
     struct log_memory memory; /* as of the question */
     struct anchor newest;     /* likewise */

@@ -1,5 +1,5 @@
-/* New partitions are surveyed before they are added: the starts of the new logs, and the ends that the old ones have after
- * the new ones were seen. Only a survey that is answered whole counts. */
+/* New partitions are surveyed before they are added: the starts of the new logs, and the ends that the old ones have
+ * after the new ones were seen. Only a survey that is answered whole counts. */
 #include "projector/keeper_state.h"
 
 #include <inttypes.h>
@@ -29,9 +29,8 @@ void keeper_sync_partitions(struct keeper *keeper, uint16_t topic)
         struct partition *partition = positions_find(positions, topic, (int32_t)i);
         if (!partition || own->kept[i].partition)
             continue;
-        own->kept[i] = (struct kept){.partition = partition,
-                                     .phase = first_phase(partition),
-                                     .trusted = fingerprint_newest(partition)};
+        own->kept[i] = (struct kept){
+            .partition = partition, .phase = first_phase(partition), .trusted = fingerprint_newest(partition)};
     }
 }
 
@@ -46,8 +45,8 @@ static void stop_surplus(struct keeper *keeper, struct kept_topic *topic)
         kept->phase = STOPPED;
         positions_set_state(keeper->options.positions, kept->partition, PARTITION_REWRITTEN);
         keeper_say(keeper, LOG_ERROR, kept,
-            "the topic has fewer partitions than before, so it was deleted and made again; start with a fresh --store "
-            "to build it anew from the log as it is now");
+                   "the topic has fewer partitions than before, so it was deleted and made again; start with a fresh "
+                   "--store to build it anew from the log as it is now");
     }
 }
 
@@ -94,8 +93,8 @@ void keeper_look_at_topics(struct keeper *keeper)
         look_at_topic(keeper, (uint16_t)t);
 }
 
-/* All topics with new partitions at once. The answers are about the logs as they are after the new partitions were seen,
- * which is what the gates need. */
+/* All topics with new partitions at once. The answers are about the logs as they are after the new partitions were
+ * seen, which is what the gates need. */
 bool keeper_ask_survey(struct keeper *keeper, int64_t now)
 {
     size_t count = 0;

@@ -19,7 +19,7 @@ struct log_check {
     int64_t anchor_offset; /* of the record to be read again; -1: none */
     uint64_t ticket;       /* the asker's own */
 
-    bool is_answered;      /* false: Kafka didn't answer; ask again */
+    bool is_answered; /* false: Kafka didn't answer; ask again */
     struct log_facts facts;
     char trouble[160];
 };

@@ -44,8 +44,7 @@ static enum partitioner answer_of(const struct partitioner_guess *guess)
     return (enum partitioner)first;
 }
 
-bool partitioner_guess_see(struct partitioner_guess *guess, struct span key, int32_t partition,
-                           int32_t partition_count)
+bool partitioner_guess_see(struct partitioner_guess *guess, struct span key, int32_t partition, int32_t partition_count)
 {
     if (guess->is_fixed || guess->candidates == 0)
         return false;

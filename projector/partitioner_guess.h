@@ -1,4 +1,5 @@
-/* projector/partitioner_guess.h - finds out which partitioner a topic's producers use, from the records themselves. Pure.
+/* projector/partitioner_guess.h - finds out which partitioner a topic's producers use, from the records themselves.
+ * Pure.
  *
  * Readers need it to tell the position of one person's partition. A wrong guess would tell the wrong partition's, so a
  * single record that disagrees rules a candidate out, and when none is left, readers tell all partitions. */
@@ -8,10 +9,10 @@
 #include "schema/store/partitioner.h"
 
 struct partitioner_guess {
-    unsigned candidates;      /* a bit per enum partitioner */
-    unsigned seen;            /* records that could tell, up to some number */
+    unsigned candidates; /* a bit per enum partitioner */
+    unsigned seen;       /* records that could tell, up to some number */
     unsigned skipped;
-    bool is_fixed;            /* --partitioner said so */
+    bool is_fixed; /* --partitioner said so */
     enum partitioner answer;
 };
 

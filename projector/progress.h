@@ -1,4 +1,5 @@
-/* projector/progress.h - how fast records are handled and how long catching up takes; the line that people watch. Pure. */
+/* projector/progress.h - how fast records are handled and how long catching up takes; the line that people watch.
+ * Pure. */
 #ifndef TARN_PROJECTOR_PROGRESS_H
 #define TARN_PROJECTOR_PROGRESS_H
 
@@ -24,7 +25,7 @@ struct progress {
 /* Call as often as one likes: a sample is kept every PROGRESS_EVERY_US. */
 void progress_note(struct progress *progress, int64_t now_us, int64_t handled, int64_t lag);
 
-int64_t progress_rate(const struct progress *progress); /* records a second; 0 before there is one */
+int64_t progress_rate(const struct progress *progress);        /* records a second; 0 before there is one */
 int64_t progress_time_left_s(const struct progress *progress); /* -1: can't be told; 0: caught up */
 
 /* "catching up: 1,234,567 records behind, 151,000/s, 8 s left" */

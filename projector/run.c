@@ -105,8 +105,8 @@ static int open_parts(const struct run_settings *settings, struct parts *parts, 
     if (rc == 0)
         rc = run_admin_open(settings->listen, &parts->admin, err);
     if (rc == 0)
-        parts->requests = requests_new(settings->store, parts->generation->name, parts->materializer, shaping,
-                                       &clock_system);
+        parts->requests =
+            requests_new(settings->store, parts->generation->name, parts->materializer, shaping, &clock_system);
     return rc;
 }
 

@@ -18,7 +18,7 @@ enum {
 struct run_admin {
     struct http_server *server;
     struct http_counters counters;
-    pthread_mutex_t lock; /* of what follows */
+    pthread_mutex_t lock;  /* of what follows */
     struct buf partitions; /* their metrics, as text */
     struct buf problem;
     bool is_ready;
@@ -30,16 +30,26 @@ static struct {
 } figures;
 
 static const struct metric run_metrics[] = {
-    {.name = "tarn_projector_kafka_connected", .kind = METRIC_GAUGE, .help = "1 while a broker answers.",
+    {.name = "tarn_projector_kafka_connected",
+     .kind = METRIC_GAUGE,
+     .help = "1 while a broker answers.",
      .value = &figures.is_connected},
-    {.name = "tarn_projector_kafka_errors_total", .kind = METRIC_COUNTER, .help = "Errors of the Kafka client.",
+    {.name = "tarn_projector_kafka_errors_total",
+     .kind = METRIC_COUNTER,
+     .help = "Errors of the Kafka client.",
      .value = &figures.kafka_errors},
-    {.name = "tarn_projector_ready", .kind = METRIC_GAUGE, .help = "1 once the store has been caught up.",
+    {.name = "tarn_projector_ready",
+     .kind = METRIC_GAUGE,
+     .help = "1 once the store has been caught up.",
      .value = &figures.is_ready},
-    {.name = "tarn_projector_records_per_second", .kind = METRIC_GAUGE,
-     .help = "Records handled a second, over the last seconds.", .value = &figures.events_per_s},
-    {.name = "tarn_projector_lag_records", .kind = METRIC_GAUGE,
-     .help = "Records between positions and log ends, all partitions; -1: not known.", .value = &figures.lag},
+    {.name = "tarn_projector_records_per_second",
+     .kind = METRIC_GAUGE,
+     .help = "Records handled a second, over the last seconds.",
+     .value = &figures.events_per_s},
+    {.name = "tarn_projector_lag_records",
+     .kind = METRIC_GAUGE,
+     .help = "Records between positions and log ends, all partitions; -1: not known.",
+     .value = &figures.lag},
 };
 
 static enum http_outcome answer(void *loop_state, const struct http_request *request, struct http_wait *wait,

@@ -17,12 +17,12 @@ const char *run_admin_address(const struct run_admin *admin);
 struct run_state {
     const struct positions *positions;
     char *const *topics;
-    bool is_ready;         /* has been caught up once */
+    bool is_ready; /* has been caught up once */
     bool is_connected;
     int64_t kafka_errors;
     int64_t events_per_s;
     int64_t lag;
-    const char *problem;   /* NULL, or a sentence for people */
+    const char *problem; /* NULL, or a sentence for people */
 };
 
 /* From the main loop, about once a second; copies what it needs. */

@@ -1,5 +1,5 @@
 /* A first start makes the folder, whole or not at all, and then names it in `serving`. A kill between the two leaves a
- * generation that nobody serves: the next start finds it and goes on with it, as long as it is the one it would make. */
+ * generation that nobody serves: the next start finds it and goes on with it. */
 #include "projector/run_generation.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* projector/run_generation.h - the generation that `run` keeps up to date: made when there is none, opened when there is.
+/* projector/run_generation.h - the generation that `run` keeps up to date: made when there is none, opened when there
+ * is.
  *
  * What shapes results was fixed when it was made. Flags that say otherwise now are told, and not followed. */
 #ifndef TARN_PROJECTOR_RUN_GENERATION_H

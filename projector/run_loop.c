@@ -1,9 +1,9 @@
-/* One turn: the keeper decides what is read; the source gives what is there; the materializer takes it and commits when
- * it is time. Then, a few times a second, people are told: the log, the progress line, the admin listener, DIR/control/live
- * for `status`, Kafka's own lag monitors.
+/* One turn: the keeper decides what is read; the source gives what is there; the materializer takes it and commits
+ * when it is time. Then, a few times a second, people are told: the log, the progress line, the admin listener,
+ * DIR/control/live for `status`, Kafka's own lag monitors.
  *
- * Nothing in a turn waits for Kafka, so that the store is committed, requests are served and a stop is obeyed while it is
- * away. */
+ * Nothing in a turn waits for Kafka, so that the store is committed, requests are served and a stop is obeyed while it
+ * is away. */
 #include "projector/run_loop.h"
 
 #include <inttypes.h>
@@ -21,14 +21,14 @@
 
 enum {
     BATCH = 4096,
-    TURN_MS = 100,               /* a turn at least this often, */
-    ASKING_MS = 5,               /* or this often, while an answer about logs is awaited */
-    TELL_EVERY_US = 250 * 1000,  /* the progress line */
+    TURN_MS = 100,              /* a turn at least this often, */
+    ASKING_MS = 5,              /* or this often, while an answer about logs is awaited */
+    TELL_EVERY_US = 250 * 1000, /* the progress line */
     STATE_EVERY_US = 1000 * 1000,
     LINE_EVERY_US = 10 * 1000 * 1000,
     COMMIT_EVERY_US = 5 * 1000 * 1000,
     CONNECT_PATIENCE_US = 2 * 1000 * 1000,
-    BEHIND = 1000,               /* records: less isn't worth a word */
+    BEHIND = 1000, /* records: less isn't worth a word */
 };
 
 struct run {

@@ -86,8 +86,8 @@ static void list_streams(const struct view_set *views, struct buf *text)
     }
 }
 
-int topic_map_read(const struct config_list *topics, const struct view_set *views,
-                   struct generation_settings *settings, struct err *err)
+int topic_map_read(const struct config_list *topics, const struct view_set *views, struct generation_settings *settings,
+                   struct err *err)
 {
     struct buf mistakes = BUF_INIT;
     struct buf streams = BUF_INIT;
@@ -99,14 +99,13 @@ int topic_map_read(const struct config_list *topics, const struct view_set *view
         struct span topic = topic_of(topics, stream, &mistakes);
         if (topic.len == 0)
             complain(&mistakes, "stream %s has no topic", stream);
-        settings->streams[settings->stream_count++] =
-            (struct topic_of_stream){mem_text(stream), mem_text_of(topic)};
+        settings->streams[settings->stream_count++] = (struct topic_of_stream){mem_text(stream), mem_text_of(topic)};
     }
     int rc = 0;
     if (mistakes.len > 0) {
         list_streams(views, &streams);
-        rc = err_set(err, ERR_INPUT, "--topics: %s (the schema's streams: %s)", buf_text(&mistakes),
-                     buf_text(&streams));
+        rc =
+            err_set(err, ERR_INPUT, "--topics: %s (the schema's streams: %s)", buf_text(&mistakes), buf_text(&streams));
     } else {
         collect_topics(settings);
     }

@@ -1,6 +1,6 @@
 /* Publishes the life of some hundred people, over all example domains: reports and what science makes of them later,
- * loan offers that come one by one, payments, policies, balances, scores; now and then somebody is renamed, and once in a
- * while somebody is forgotten and a new person comes.
+ * loan offers that come one by one, payments, policies, balances, scores; now and then somebody is renamed, and once
+ * in a while somebody is forgotten and a new person comes.
  *
  *     demo_publisher BROKERS EXAMPLES.binpb [EVENTS_PER_SECOND]
  *
@@ -70,8 +70,8 @@ static struct value value_of(const struct field_type *field, json_t *json, struc
         break;
     case VALUE_STRING:
     case VALUE_BYTES:
-        value.text = span_of(arena_copy(arena, json_string_value(json), json_string_length(json)),
-                             json_string_length(json));
+        value.text =
+            span_of(arena_copy(arena, json_string_value(json), json_string_length(json)), json_string_length(json));
         break;
     case VALUE_MESSAGE:
         value.message = message_new(field->message, arena);
@@ -87,10 +87,12 @@ static void fill_map(ProtobufCMessage *message, const struct field_type *field, 
 {
     const char *key;
     json_t *item;
-    json_object_foreach(object, key, item) {
+    json_object_foreach(object, key, item)
+    {
         ProtobufCMessage *entry = message_new(field->message, arena);
-        message_set(entry, &field->message->fields[0],
-                    (struct value){.kind = VALUE_STRING, .text = span_of(arena_copy(arena, key, strlen(key)), strlen(key))});
+        message_set(
+            entry, &field->message->fields[0],
+            (struct value){.kind = VALUE_STRING, .text = span_of(arena_copy(arena, key, strlen(key)), strlen(key))});
         message_set(entry, &field->message->fields[1], value_of(&field->message->fields[1], item, arena));
         *(ProtobufCMessage **)message_list_append(message, field, arena) = entry;
     }
@@ -107,7 +109,8 @@ static void fill(ProtobufCMessage *message, json_t *object, struct arena *arena)
         message_set(message, &type->fields[0], value_of(&type->fields[0], object, arena));
         return;
     }
-    json_object_foreach(object, name, member) {
+    json_object_foreach(object, name, member)
+    {
         const struct field_type *field = message_type_field(type, span_of_text(name));
         if (!field)
             die("no such field", name);
@@ -139,8 +142,7 @@ static void produce(struct publisher *publisher, const char *stream, const char 
     do {
         code = rd_kafka_producev(publisher->client, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(key, strlen(key)),
                                  RD_KAFKA_V_VALUE((void *)(uintptr_t)value.at, value.len),
-                                 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_HEADERS(headers),
-                                 RD_KAFKA_V_END);
+                                 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
         rd_kafka_poll(publisher->client, code ? 100 : 0);
     } while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL);
     if (code)
@@ -192,11 +194,16 @@ static const char *const family_names[] = {"김", "이", "박", "최", "정", "K
 static const char *const given_names[] = {"민준", "서연", "지우", "하준", "예은", "Mina", "Jisoo", "Daniel"};
 static const struct {
     const char *id, *name;
-} lenders[] = {{"kb", "KB국민은행"}, {"shinhan", "신한은행"}, {"kakao", "카카오뱅크"}, {"toss", "Toss Bank"}, {"sc", "SC제일은행"}};
+} lenders[] = {{"kb", "KB국민은행"},
+               {"shinhan", "신한은행"},
+               {"kakao", "카카오뱅크"},
+               {"toss", "Toss Bank"},
+               {"sc", "SC제일은행"}};
 static const char *const categories[] = {"GROCERIES", "TRANSPORT", "DINING", "TRAVEL"};
 static const struct {
     const char *category, *merchant;
-} shops[] = {{"GROCERIES", "이마트"}, {"TRANSPORT", "서울교통공사"}, {"DINING", "스타벅스 강남"}, {"TRAVEL", "Korean Air"}};
+} shops[] = {
+    {"GROCERIES", "이마트"}, {"TRANSPORT", "서울교통공사"}, {"DINING", "스타벅스 강남"}, {"TRAVEL", "Korean Air"}};
 static const struct {
     int code;
     const char *name;
@@ -240,8 +247,8 @@ static void reinterpret(struct publisher *publisher, const char *user)
 {
     size_t i = roll(publisher, ARRAY_COUNT(markers));
     publish(publisher, user, "genetics.v1.MarkerReinterpreted",
-            json_pack("{s:s, s:s, s:s, s:s}", "user_id", user, "category", markers[i].category, "code",
-                      markers[i].code, "risk", risks[roll(publisher, 4)]));
+            json_pack("{s:s, s:s, s:s, s:s}", "user_id", user, "category", markers[i].category, "code", markers[i].code,
+                      "risk", risks[roll(publisher, 4)]));
 }
 
 static void compare_loans(struct publisher *publisher, const char *user)
@@ -271,8 +278,8 @@ static void offer(struct publisher *publisher, const char *user)
     publish(publisher, user, "loan.v1.OfferReceived",
             json_pack("{s:s, s:s, s:s, s:s, s:i, s:I, s:I}", "user_id", user, "application_id", application,
                       "lender_id", lenders[i].id, "lender_name", lenders[i].name, "rate_bp",
-                      (int)(300 + roll(publisher, 400)), "limit_krw",
-                      (json_int_t)(1 + roll(publisher, 90)) * 1000000, "valid_until", (json_int_t)now_s() + 7 * 86400));
+                      (int)(300 + roll(publisher, 400)), "limit_krw", (json_int_t)(1 + roll(publisher, 90)) * 1000000,
+                      "valid_until", (json_int_t)now_s() + 7 * 86400));
 }
 
 static void take_loan(struct publisher *publisher, const char *user)
@@ -398,14 +405,13 @@ static void erase(struct publisher *publisher, const char *user)
 
 static const struct {
     scene_fn *scene;
-    unsigned weight;    /* of a later event */
+    unsigned weight; /* of a later event */
     bool at_beginning;
 } scenes[] = {
-    {rename_user, 4, true},      {analyse, 2, true},         {reinterpret, 12, false}, {compare_loans, 3, true},
-    {offer, 20, false},          {take_loan, 1, true},       {watch_rates, 1, true},   {pay, 30, true},
-    {recommend_cards, 4, true},  {add_policy, 2, true},      {link_accounts, 1, true}, {report_balance, 15, false},
-    {report_score, 4, true},     {ask_file, 6, true},        {book_consultation, 1, true},
-    {erase, 1, false},
+    {rename_user, 4, true},     {analyse, 2, true},    {reinterpret, 12, false},     {compare_loans, 3, true},
+    {offer, 20, false},         {take_loan, 1, true},  {watch_rates, 1, true},       {pay, 30, true},
+    {recommend_cards, 4, true}, {add_policy, 2, true}, {link_accounts, 1, true},     {report_balance, 15, false},
+    {report_score, 4, true},    {ask_file, 6, true},   {book_consultation, 1, true}, {erase, 1, false},
 };
 
 static void begin_life(struct publisher *publisher, int person)

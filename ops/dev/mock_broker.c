@@ -1,10 +1,10 @@
-/* A Kafka broker for trying Tarn out: librdkafka's mock cluster behind a real socket. Nothing is written to disk, about
- * 5 MB a partition are kept, and everything is gone with the process.
+/* A Kafka broker for trying Tarn out: librdkafka's mock cluster behind a real socket. Nothing is written to disk,
+ * about 5 MB a partition are kept, and everything is gone with the process.
  *
  *     mock_broker     prints "127.0.0.1:PORT" once it answers; ends with SIGTERM or its parent
  *
- * A topic is there, with four partitions, as soon as somebody asks for it. (rd_kafka_mock_topic_create() would take up to
- * a second for each: the cluster's thread isn't woken for the second of two requests.) */
+ * A topic is there, with four partitions, as soon as somebody asks for it. (rd_kafka_mock_topic_create() would take up
+ * to a second for each: the cluster's thread isn't woken for the second of two requests.) */
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <signal.h>

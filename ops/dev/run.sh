@@ -89,7 +89,9 @@ wait_for 30 "the first screen" "$projector_pid" curl -sf "$url/v1/genetic-result
 screen_ms=$((($(date +%s%N) - started_at) / 1000000))
 
 cat <<TEXT
-Tarn is at work, the first screen came after $screen_ms ms. About $EVENTS_PER_SECOND events a second; people u1001 to u1060. Try:
+Tarn is at work: the first screen came after $screen_ms ms. About $EVENTS_PER_SECOND events a second.
+People: u1001 to u1060.
+Try:
 
   curl -i  $url/v1/genetic-result/u1001
   curl -s  $url/v1/loan-comparison/u1001/app-u1001 | python3 -m json.tool --no-ensure-ascii

@@ -71,8 +71,8 @@ def test_a_stop_while_kafka_is_away_takes_less_than_two_seconds(own_kafka, examp
     assert projector.stop() < 2
 
 
-def test_a_stop_in_the_middle_of_catching_up_takes_less_than_two_seconds_and_nothing_is_lost(kafka, new_topic, publisher,
-                                                                                             programs, store):
+def test_a_stop_in_the_middle_of_catching_up_takes_less_than_two_seconds_and_loses_nothing(kafka, new_topic, publisher,
+                                                                                           programs, store):
     topic = new_topic("all", partitions=3)
     publish_lenders(publisher, topic, (i % 5000 for i in range(100000)))
     projector = programs.projector(store, kafka, topic, wait_ready=False)

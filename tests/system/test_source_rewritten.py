@@ -12,6 +12,10 @@ def set_up(kafka, new_topic, publisher, programs, store, count=20):
     return topics, projector
 
 
+def wait_stopped(projector, topic, timeout_s=30):
+    wait_until(lambda: is_stopped(projector, topic), f"{topic} to be stopped", timeout_s, alive=[projector.process])
+
+
 def assert_others_go_on(projector, publisher, topics):
     at = position(projector, topics["identity"])
     publisher.publish(topics["identity"], "identity.v1.UserRenamed", {"userId": "u1", "name": "still"}, key="u1")
@@ -30,20 +34,19 @@ def test_a_topic_made_again_with_more_records_while_stopped_is_not_read(kafka, n
     projector.stop()
     make_again(kafka, publisher, topics["lender"], 60)
     projector.start(wait_ready=False)
-    wait_until(lambda: is_stopped(projector, topics["lender"]), "the partition to be stopped", alive=[projector.process])
+    wait_stopped(projector, topics["lender"])
     wait_log(projector, "another record than the one that was handled; what the store holds")
     assert position(projector, topics["lender"]) == 20
     assert_others_go_on(projector, publisher, topics)
     projector.stop()
     projector.start(wait_ready=False)  # and it stays so
-    wait_until(lambda: is_stopped(projector, topics["lender"]), "the partition to be stopped", alive=[projector.process])
+    wait_stopped(projector, topics["lender"])
 
 
 def test_a_topic_made_again_with_more_records_while_running_is_noticed(kafka, new_topic, publisher, programs, store):
     topics, projector = set_up(kafka, new_topic, publisher, programs, store)
     make_again(kafka, publisher, topics["lender"], 60)
-    wait_until(lambda: is_stopped(projector, topics["lender"]), "the partition to be stopped", 60,
-               alive=[projector.process])
+    wait_stopped(projector, topics["lender"], 60)
     wait_log(projector, "the topic deleted and made again")
     assert_others_go_on(projector, publisher, topics)
 
@@ -51,8 +54,7 @@ def test_a_topic_made_again_with_more_records_while_running_is_noticed(kafka, ne
 def test_a_topic_made_again_with_fewer_records_is_noticed(kafka, new_topic, publisher, programs, store):
     topics, projector = set_up(kafka, new_topic, publisher, programs, store)
     make_again(kafka, publisher, topics["lender"], 5)
-    wait_until(lambda: is_stopped(projector, topics["lender"]), "the partition to be stopped", 60,
-               alive=[projector.process])
+    wait_stopped(projector, topics["lender"], 60)
     assert_others_go_on(projector, publisher, topics)
 
 
@@ -63,7 +65,7 @@ def test_records_deleted_before_they_were_handled_are_refused_in_one_sentence(ka
     publish_lenders(publisher, topics["lender"], range(30))
     kafka.delete_records(topics["lender"], 0, 35)
     projector.start(wait_ready=False)
-    wait_until(lambda: is_stopped(projector, topics["lender"]), "the partition to be stopped", alive=[projector.process])
+    wait_stopped(projector, topics["lender"])
     wait_log(projector, "the log starts at offset 35, but 20 was to be read next; raise the topic's retention")
     assert projector.log().count("was to be read next") == 1
     assert_others_go_on(projector, publisher, topics)

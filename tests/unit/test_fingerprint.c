@@ -25,7 +25,10 @@ static const struct {
     {"compacted away", {11, 11, {10, 1000, 77}}, {0, 20, ANCHOR_GONE, {0, 0, 0}}, LOG_SAME},
     {"deleted by retention, nothing unread", {11, 11, {10, 1000, 77}}, {11, 20, ANCHOR_NOT_READ, {0, 0, 0}}, LOG_SAME},
     {"the end lies before the position", {11, 11, {10, 1000, 77}}, {0, 10, ANCHOR_GONE, {0, 0, 0}}, LOG_REWRITTEN},
-    {"the end lies before what another range has", {5, 11, {10, 1000, 77}}, {0, 9, ANCHOR_GONE, {0, 0, 0}}, LOG_REWRITTEN},
+    {"the end lies before what another range has",
+     {5, 11, {10, 1000, 77}},
+     {0, 9, ANCHOR_GONE, {0, 0, 0}},
+     LOG_REWRITTEN},
     {"the next record is deleted", {11, 11, {10, 1000, 77}}, {12, 20, ANCHOR_NOT_READ, {0, 0, 0}}, LOG_LOST},
     {"a range's next record is deleted", {5, 11, {10, 1000, 77}}, {6, 20, ANCHOR_READ, {10, 1000, 77}}, LOG_LOST},
     {"made again and shortened at its start", {5, 11, {10, 1000, 77}}, {6, 20, ANCHOR_READ, {10, 5, 5}}, LOG_REWRITTEN},
@@ -37,8 +40,7 @@ static void each_finding_has_its_verdict_and_a_bad_one_its_sentence(void **state
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         char sentence[600] = "";
-        enum log_verdict verdict =
-            fingerprint_judge(&cases[i].memory, &cases[i].facts, sentence, sizeof(sentence));
+        enum log_verdict verdict = fingerprint_judge(&cases[i].memory, &cases[i].facts, sentence, sizeof(sentence));
         if (verdict != cases[i].verdict)
             fail_msg("%s: verdict %d", cases[i].what, (int)verdict);
         if ((verdict == LOG_SAME) != (sentence[0] == '\0'))
@@ -74,7 +76,8 @@ static void the_newest_record_of_all_ranges_is_the_anchor(void **state)
         partition.stored[range].last_offset = -1;
     assert_int_equal(fingerprint_newest(&partition).offset, -1);
     partition.stored[3] = (struct position){.next_offset = 8, .last_offset = 7, .last_time_ms = 1, .last_hash = 2};
-    partition.stored[9] = (struct position){.next_offset = 11, .last_offset = 10, .last_time_ms = 1000, .last_hash = 77};
+    partition.stored[9] =
+        (struct position){.next_offset = 11, .last_offset = 10, .last_time_ms = 1000, .last_hash = 77};
     struct anchor newest = fingerprint_newest(&partition);
     assert_int_equal(newest.offset, ten.offset);
     assert_int_equal(newest.time_ms, ten.time_ms);

@@ -25,10 +25,20 @@ static void what_exactness_rests_on_is_refused_by_name(void **state)
 {
     (void)state;
     static const char *const pairs[] = {
-        "isolation.level=read_uncommitted", "enable.auto.commit=true", "auto.commit.enable=true",
-        "enable.auto.offset.store=true", "auto.offset.reset=latest", "enable.partition.eof=false",
-        "allow.auto.create.topics=true", "check.crcs=false", "group.id=x", "bootstrap.servers=x",
-        "metadata.broker.list=x", "queued.min.messages=1", "queued.max.messages.kbytes=1", "statistics.interval.ms=0",
+        "isolation.level=read_uncommitted",
+        "enable.auto.commit=true",
+        "auto.commit.enable=true",
+        "enable.auto.offset.store=true",
+        "auto.offset.reset=latest",
+        "enable.partition.eof=false",
+        "allow.auto.create.topics=true",
+        "check.crcs=false",
+        "group.id=x",
+        "bootstrap.servers=x",
+        "metadata.broker.list=x",
+        "queued.min.messages=1",
+        "queued.max.messages.kbytes=1",
+        "statistics.interval.ms=0",
     };
     for (size_t i = 0; i < ARRAY_COUNT(pairs); i++) {
         struct err err = {0};
