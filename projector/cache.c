@@ -1,27 +1,15 @@
-/* Rows stand in an open-addressing table of (hash, row) pairs with linear probing; a removal closes the gap it leaves, so
- * that there are no tombstones and a table that is always nearly full, as a cache's is, doesn't decay. Rows and values
- * are allocated one by one: values of a view stay in their size class (layout_view_value()), so an update mostly reuses
- * the bytes that the row has, unless a job is writing them. Only the main thread allocates and frees, which keeps malloc
- * in its fast path. Dirty rows stand in one vector per range rather than in a list: freezing 60,000 of them is one walk
- * that the CPU can prefetch. */
+/* Rows are found by hash (cache_slots.h). Rows and values are allocated one by one: values of a view stay in their size
+ * class (layout_view_value()), so an update mostly reuses the bytes that the row has, unless a job is writing them. Only
+ * the main thread allocates and frees, which keeps malloc in its fast path. Dirty rows stand in one vector per range
+ * rather than in a list: freezing 60,000 of them is one walk that the CPU can prefetch. */
 #include "projector/cache.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
+#include "projector/cache_slots.h"
 #include "schema/base/hash.h"
 #include "schema/base/mem.h"
-
-struct slot {
-    uint64_t hash;
-    struct cache_row *row; /* NULL: free */
-};
-
-struct slots {
-    struct slot *at;
-    size_t mask;
-    size_t count;
-};
 
 /* Rows of one view and one owner, in a ring; the head stands in the cache's by_owner table. */
 struct owner_link {
@@ -49,11 +37,8 @@ struct cache {
     size_t view_count;
 };
 
-enum { SLOTS_MIN = 1024, CHUNK_HEAD_BYTES = 8, CHUNK_BYTES_MIN = 32, OWNER_PREFIX_BYTES = VIEW_KEY_PREFIX_BYTES };
+enum { CHUNK_HEAD_BYTES = 8, CHUNK_BYTES_MIN = 32, OWNER_PREFIX_BYTES = VIEW_KEY_PREFIX_BYTES };
 
-static void slots_init(struct slots *slots);
-static void slots_insert(struct slots *slots, uint64_t hash, struct cache_row *row);
-static void slots_remove(struct slots *slots, uint64_t hash, const struct cache_row *row);
 static struct cache_row *add_row(struct cache *cache, enum store_table table, uint64_t hash, struct span key);
 static void free_row(struct cache *cache, struct cache_row *row);
 static void set_value(struct cache *cache, struct cache_row *row, bool is_absent, struct span value);
@@ -90,8 +75,8 @@ void cache_free(struct cache **cache)
     }
     for (size_t i = 0; i < RANGE_COUNT; i++)
         free(c->dirty[i].rows);
-    free(c->rows.at);
-    free(c->owners.at);
+    slots_release(&c->rows);
+    slots_release(&c->owners);
     free(c->by_owner);
     free(c->lru);
     free(c);
@@ -475,55 +460,4 @@ bool cache_trim(struct cache *cache)
         cache->evictions++;
     }
     return cache->bytes <= allowed;
-}
-
-/* --- slots --- */
-
-static void slots_init(struct slots *slots)
-{
-    *slots = (struct slots){.at = mem_zero(SLOTS_MIN, sizeof(struct slot)), .mask = SLOTS_MIN - 1};
-}
-
-static void slots_place(struct slots *slots, uint64_t hash, struct cache_row *row)
-{
-    size_t i = hash & slots->mask;
-
-    while (slots->at[i].row != NULL)
-        i = (i + 1) & slots->mask;
-    slots->at[i] = (struct slot){hash, row};
-}
-
-/* At most three quarters full. */
-static void slots_insert(struct slots *slots, uint64_t hash, struct cache_row *row)
-{
-    if (slots->count + 1 > (slots->mask + 1) / 4 * 3) {
-        struct slots bigger = {.at = mem_zero(2 * (slots->mask + 1), sizeof(struct slot)),
-                               .mask = 2 * (slots->mask + 1) - 1,
-                               .count = slots->count};
-        for (size_t i = 0; i <= slots->mask; i++)
-            if (slots->at[i].row != NULL)
-                slots_place(&bigger, slots->at[i].hash, slots->at[i].row);
-        free(slots->at);
-        *slots = bigger;
-    }
-    slots_place(slots, hash, row);
-    slots->count++;
-}
-
-/* What stands behind the gap moves into it, unless it stands before the place where a search for it begins. */
-static void slots_remove(struct slots *slots, uint64_t hash, const struct cache_row *row)
-{
-    size_t gap = hash & slots->mask;
-
-    while (slots->at[gap].row != row)
-        gap = (gap + 1) & slots->mask;
-    for (size_t i = (gap + 1) & slots->mask; slots->at[i].row != NULL; i = (i + 1) & slots->mask) {
-        size_t home = slots->at[i].hash & slots->mask;
-        if (((i - home) & slots->mask) >= ((i - gap) & slots->mask)) {
-            slots->at[gap] = slots->at[i];
-            gap = i;
-        }
-    }
-    slots->at[gap].row = NULL;
-    slots->count--;
 }
