@@ -18,7 +18,7 @@ add() {
 tests/unit/run.sh --counts "$results/unit" "$@"
 if read -r good bad <"$results/unit"; then add "$good" "$bad" 0; else add 0 1 0; fi
 
-build/venv/bin/python -m pytest tests -n 2 ${PYTEST_FLAGS:-} --counts "$results/python"
+build/venv/bin/python -m pytest tests -n 2 --dist loadgroup ${PYTEST_FLAGS:-} --counts "$results/python"
 status=$?
 if read -r good bad none <"$results/python"; then
     add "$good" "$bad" "$none"

@@ -1,21 +1,24 @@
 """The example domains on a real Kafka: hand-written events in, hand-written screens out."""
 
 import pytest
+from google.protobuf import json_format
 
+from tarn.events import Publisher
 from tarn.golden import STREAMS, all_golden
-from tarn.kafka import Kafka
+from tarn.kafka import DEFAULT_VERSION
 from tarn.programs import Projector, Query
 
 GOLDEN = {golden.domain: golden for golden in all_golden()}
 domains = pytest.mark.parametrize("domain", GOLDEN)
+pytestmark = pytest.mark.xdist_group("golden")  # in one process: they share one run
 
 
 class Run:
     """All domains published once, folded once, served by one query server."""
 
-    def __init__(self, kafka, publisher_of, schema, folder):
+    def __init__(self, kafka, schema, folder):
         self.topics = {stream: kafka.create_topic(f"golden.{stream}.{folder.name}", partitions=3) for stream in STREAMS}
-        publisher = publisher_of(kafka, schema)
+        publisher = Publisher(kafka, schema)
         for golden in GOLDEN.values():
             for record in golden.records:
                 publisher.publish_record(self.topics[record["stream"]], record)
@@ -26,9 +29,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def run(brokers, examples, tmp_path_factory):
-    from tarn.events import Publisher
-
-    run = Run(brokers("3.9.1"), Publisher, examples, tmp_path_factory.mktemp("golden"))
+    run = Run(brokers(DEFAULT_VERSION), examples, tmp_path_factory.mktemp("golden"))
     try:
         run.projector.start()
         run.projector.wait_caught_up()
@@ -69,8 +70,6 @@ def test_answers_say_whether_events_of_their_key_are_parked(run, domain):
 
 @domains
 def test_the_protobuf_answer_is_the_same_screen(run, domain, examples):
-    from google.protobuf import json_format
-
     for path, screen in GOLDEN[domain].screens.items():
         answer = run.query.get(path, headers={"Accept": "application/x-protobuf"})
         assert answer.status_code == 200, path
