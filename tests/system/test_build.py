@@ -73,6 +73,11 @@ def test_arrows_fails_on_an_include_that_the_architecture_forbids(tmp_path, file
     assert file in done.stdout and why in done.stdout
 
 
+def test_no_include_of_ours_is_forbidden():
+    done = run("ops/dev/arrows.sh")
+    assert done.returncode == 0, done.stdout
+
+
 def test_the_closing_line_adds_up_unit_tests_and_names_what_failed(tmp_path):
     good, bad, dead = tmp_path / "test_good", tmp_path / "test_bad", tmp_path / "test_dead"
     good.write_text("#!/bin/sh\necho 'ok 1 - one'\necho 'ok 2 - two'\n")
