@@ -32,7 +32,8 @@ static int parse_item(const struct generation_settings *settings, struct span te
     int64_t partition, offset = -1;
 
     if (span_starts_with(text, SPAN_LITERAL("id=")))
-        return err_set(err, ERR_AGAIN, "Tarn-At-Least: id=… is not supported by this version; give topic/partition@offset");
+        return err_set(err, ERR_AGAIN,
+                       "Tarn-At-Least: id=… is not supported by this version; give topic/partition@offset");
     if (slash == NULL)
         return err_set(err, ERR_INPUT, "Tarn-At-Least: \"%.*s\" is not topic/partition@offset", SPAN_ARGS(text));
     struct span topic = span_of(at, (size_t)(slash - at));

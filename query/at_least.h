@@ -12,7 +12,7 @@ struct at_least {
         uint16_t topic;
         int32_t partition;
         int64_t offset;
-    } *items; /* in the arena */
+    } * items; /* in the arena */
     size_t count;
     int64_t wait_ms;
 };

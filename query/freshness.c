@@ -93,9 +93,8 @@ int freshness_partitions(struct freshness *freshness, const uint16_t *topics, si
     found.items = arena_alloc(arena, most * sizeof(*found.items));
     for (size_t i = 0; i < topic_count; i++) {
         const struct seen_topic *topic = &freshness->topics[topics[i]];
-        int32_t partition = topic->partition_count > 0
-                                ? partitioner_partition(topic->partitioner, owner, topic->partition_count)
-                                : -1;
+        int32_t partition =
+            topic->partition_count > 0 ? partitioner_partition(topic->partitioner, owner, topic->partition_count) : -1;
         bool is_known = partition >= 0 && partition < topic->count && topic->partitions[partition].is_there;
         for (int32_t p = is_known ? partition : 0; p < (is_known ? partition + 1 : topic->count); p++)
             if (topic->partitions[p].is_there)
@@ -186,6 +185,12 @@ int freshness_next_offset(struct freshness *freshness, uint16_t topic, int32_t p
     int rc = read_topology(freshness, err);
     if (rc == 0)
         rc = see_partition(freshness, topic, partition, &seen_partition, err);
+    if (rc == ERR_ABSENT && freshness->topology_version != store_read_version(freshness->reader)) {
+        freshness->topology_version = 0; /* it may have been adopted since the last look */
+        rc = read_topology(freshness, err);
+        if (rc == 0)
+            rc = see_partition(freshness, topic, partition, &seen_partition, err);
+    }
     if (rc == 0)
         rc = see_position(freshness, topic, partition, range, &seen, err);
     if (rc == 0)

@@ -22,7 +22,7 @@ struct key_partitions {
     struct key_partition {
         uint16_t topic;
         int32_t partition;
-    } *items; /* in the arena; by topic and partition */
+    } * items; /* in the arena; by topic and partition */
     size_t count;
     unsigned range;
     uint64_t owner_hash;
@@ -34,8 +34,8 @@ MUST_CHECK int freshness_partitions(struct freshness *freshness, const uint16_t 
                                     struct err *err);
 
 /* Appends "users/3@41, genetics/0@-1": the last offset that is handled, inclusive. */
-MUST_CHECK int freshness_position(struct freshness *freshness, const struct key_partitions *partitions,
-                                  struct buf *out, struct err *err);
+MUST_CHECK int freshness_position(struct freshness *freshness, const struct key_partitions *partitions, struct buf *out,
+                                  struct err *err);
 
 /* Whole seconds since the store last knew itself caught up with all of these partitions. */
 MUST_CHECK int freshness_age_s(struct freshness *freshness, const struct key_partitions *partitions, int64_t now_ms,

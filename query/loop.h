@@ -19,7 +19,7 @@ struct query_counters {
 struct query {
     struct served *served;
     const struct clock_port *clock;
-    int64_t unready_after_s;  /* 0: never */
+    int64_t unready_after_s; /* 0: never */
     atomic_bool is_draining;
     struct query_counters counters;
     struct http_counters http;
@@ -35,7 +35,7 @@ struct query_loop {
     struct freshness *freshness;          /* of it */
     bool has_snapshot;
     int64_t fault_at_ms; /* when one was logged last */
-    struct buf key;   /* of the request that is being answered */
+    struct buf key;      /* of the request that is being answered */
     struct buf owner;
     struct buf row_key;
 };

@@ -32,45 +32,107 @@ struct settings {
 };
 
 #define AT(field) offsetof(struct settings, field)
-#define SECOND ((int64_t)1000)
+#define SECOND    ((int64_t)1000)
 #define LATER(flag, what)                                                                                              \
-    {.name = flag, .kind = CONFIG_TEXT, .refused = what " is not supported by this version"}
+    {                                                                                                                  \
+        .name = flag, .kind = CONFIG_TEXT, .refused = what " is not supported by this version"                         \
+    }
 
 static const char *const log_formats[] = {"text", "json", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL}; /* as enum log_level */
 
 static const struct config_option options[] = {
-    {.name = "store", .kind = CONFIG_TEXT, .offset = AT(store), .placeholder = "DIR", .is_required = true,
+    {.name = "store",
+     .kind = CONFIG_TEXT,
+     .offset = AT(store),
+     .placeholder = "DIR",
+     .is_required = true,
      .help = "The directory that tarn-projector writes. It may be empty or missing yet."},
-    {.name = "listen", .kind = CONFIG_TEXT, .offset = AT(listen), .placeholder = "ADDR:PORT",
+    {.name = "listen",
+     .kind = CONFIG_TEXT,
+     .offset = AT(listen),
+     .placeholder = "ADDR:PORT",
      .fallback = "127.0.0.1:8080",
      .help = "Where views are answered: ADDR:PORT, [V6ADDR]:PORT, :PORT (all addresses) or unix:PATH; port 0 leaves "
              "the choice to the kernel, and the log names it."},
-    {.name = "admin-listen", .kind = CONFIG_TEXT, .offset = AT(admin_listen), .placeholder = "ADDR:PORT",
-     .fallback = "127.0.0.1:9465", .help = "Where /healthz, /readyz, /metrics and /openapi.json are answered."},
-    {.name = "threads", .kind = CONFIG_INTEGER, .offset = AT(threads), .placeholder = "N", .min = 0, .max = 1024,
-     .fallback = "0", .help = "Event loops that answer; 0 stands for one for each processor."},
-    {.name = "max-connections", .kind = CONFIG_INTEGER, .offset = AT(max_connections), .placeholder = "N", .min = 1,
-     .max = 1000000, .fallback = "10000", .help = "One more is answered 503."},
-    {.name = "header-timeout", .kind = CONFIG_TIME_MS, .offset = AT(header_timeout_ms), .min = 1, .max = 3600 * SECOND,
-     .fallback = "10s", .help = "From the first byte of a request to the last of its header, however it drips."},
-    {.name = "idle-timeout", .kind = CONFIG_TIME_MS, .offset = AT(idle_timeout_ms), .min = 1, .max = 86400 * SECOND,
-     .fallback = "60s", .help = "A connection on which nothing is asked is closed after this long."},
-    {.name = "send-timeout", .kind = CONFIG_TIME_MS, .offset = AT(send_timeout_ms), .min = 1, .max = 3600 * SECOND,
-     .fallback = "10s", .help = "A client that doesn't take its answer is cut off after this long."},
-    {.name = "stop-grace", .kind = CONFIG_TIME_MS, .offset = AT(stop_grace_ms), .min = 0, .max = 3600 * SECOND,
-     .fallback = "5s", .help = "At SIGTERM, what has begun may end within this time."},
-    {.name = "unready-after", .kind = CONFIG_TIME_MS, .offset = AT(unready_after_ms), .placeholder = "SECONDS",
-     .min = 0, .max = 365 * 86400 * SECOND, .fallback = "0",
+    {.name = "admin-listen",
+     .kind = CONFIG_TEXT,
+     .offset = AT(admin_listen),
+     .placeholder = "ADDR:PORT",
+     .fallback = "127.0.0.1:9465",
+     .help = "Where /healthz, /readyz, /metrics and /openapi.json are answered."},
+    {.name = "threads",
+     .kind = CONFIG_INTEGER,
+     .offset = AT(threads),
+     .placeholder = "N",
+     .min = 0,
+     .max = 1024,
+     .fallback = "0",
+     .help = "Event loops that answer; 0 stands for one for each processor."},
+    {.name = "max-connections",
+     .kind = CONFIG_INTEGER,
+     .offset = AT(max_connections),
+     .placeholder = "N",
+     .min = 1,
+     .max = 1000000,
+     .fallback = "10000",
+     .help = "One more is answered 503."},
+    {.name = "header-timeout",
+     .kind = CONFIG_TIME_MS,
+     .offset = AT(header_timeout_ms),
+     .min = 1,
+     .max = 3600 * SECOND,
+     .fallback = "10s",
+     .help = "From the first byte of a request to the last of its header, however it drips."},
+    {.name = "idle-timeout",
+     .kind = CONFIG_TIME_MS,
+     .offset = AT(idle_timeout_ms),
+     .min = 1,
+     .max = 86400 * SECOND,
+     .fallback = "60s",
+     .help = "A connection on which nothing is asked is closed after this long."},
+    {.name = "send-timeout",
+     .kind = CONFIG_TIME_MS,
+     .offset = AT(send_timeout_ms),
+     .min = 1,
+     .max = 3600 * SECOND,
+     .fallback = "10s",
+     .help = "A client that doesn't take its answer is cut off after this long."},
+    {.name = "stop-grace",
+     .kind = CONFIG_TIME_MS,
+     .offset = AT(stop_grace_ms),
+     .min = 0,
+     .max = 3600 * SECOND,
+     .fallback = "5s",
+     .help = "At SIGTERM, what has begun may end within this time."},
+    {.name = "unready-after",
+     .kind = CONFIG_TIME_MS,
+     .offset = AT(unready_after_ms),
+     .placeholder = "SECONDS",
+     .min = 0,
+     .max = 365 * 86400 * SECOND,
+     .fallback = "0",
      .help = "/readyz says 503 when the store hasn't been caught up for this long; 0: it never does, because stale "
              "screens beat no screens."},
-    {.name = "read-ahead", .kind = CONFIG_BYTES, .offset = AT(read_ahead_bytes), .fallback = "1GiB", .min = 0,
+    {.name = "read-ahead",
+     .kind = CONFIG_BYTES,
+     .offset = AT(read_ahead_bytes),
+     .fallback = "1GiB",
+     .min = 0,
      .max = (int64_t)1 << 50,
      .help = "Reads this much of the store into the page cache at the start, in the background; 0: nothing. A cold "
              "store otherwise reads one page at a time, for those who ask first."},
-    {.name = "log-format", .kind = CONFIG_CHOICE, .offset = AT(log_format), .choices = log_formats, .fallback = "text",
+    {.name = "log-format",
+     .kind = CONFIG_CHOICE,
+     .offset = AT(log_format),
+     .choices = log_formats,
+     .fallback = "text",
      .help = "How the log on stderr looks."},
-    {.name = "log-level", .kind = CONFIG_CHOICE, .offset = AT(log_level), .choices = log_levels, .fallback = "info",
+    {.name = "log-level",
+     .kind = CONFIG_CHOICE,
+     .offset = AT(log_level),
+     .choices = log_levels,
+     .fallback = "info",
      .help = "The least important lines that are logged."},
     LATER("tls-cert", "TLS"),
     LATER("tls-key", "TLS"),
@@ -155,7 +217,9 @@ static int start_servers(struct query *query, const struct settings *settings, s
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     struct http_server_options public = {
         .address = settings->listen,
-        .threads = settings->threads > 0 ? (unsigned)settings->threads : processors > 0 ? (unsigned)processors : 1,
+        .threads = settings->threads > 0 ? (unsigned)settings->threads
+                   : processors > 0      ? (unsigned)processors
+                                         : 1,
         .limits = http_limits_default,
         .handler = routes_answer,
         .loop_start = start_public_loop,
@@ -231,7 +295,7 @@ int main(int argc, char **argv)
     int rc = stop_init(&err);
     if (rc == 0) {
         raise_descriptor_limit(settings.max_connections);
-        query.unready_after_s = settings.unready_after_ms / SECOND;
+        query.unready_after_s = (settings.unready_after_ms + SECOND - 1) / SECOND;
         query.served = served_new(settings.store);
         rc = serve(&query, &settings, &err);
     }

@@ -308,8 +308,8 @@ static json_t *key_parameter(const struct field_type *field)
 
 static json_t *parameter(const char *name, const char *in, const char *description, json_t *schema)
 {
-    return made(json_pack("{s:s, s:s, s:s, s:o}", "name", name, "in", in, "description", description, "schema",
-                          schema));
+    return made(
+        json_pack("{s:s, s:s, s:s, s:o}", "name", name, "in", in, "description", description, "schema", schema));
 }
 
 static json_t *text(void)
@@ -345,8 +345,8 @@ static json_t *operation(const struct view *view, const char *verb)
 
     snprintf(id, sizeof(id), "%s-%s", verb, view->name);
     snprintf(summary, sizeof(summary), "One %s by its key", view->type->name);
-    return made(json_pack("{s:s, s:s, s:o, s:o}", "operationId", id, "summary", summary, "parameters",
-                          parameters(view), "responses", responses(view)));
+    return made(json_pack("{s:s, s:s, s:o, s:o}", "operationId", id, "summary", summary, "parameters", parameters(view),
+                          "responses", responses(view)));
 }
 
 static void add_path(json_t *paths, const struct view *view)
@@ -393,16 +393,17 @@ static json_t *responses(const struct view *view)
     char ref[512];
 
     snprintf(ref, sizeof(ref), "#/components/schemas/%s", view->type->full_name);
-    set(all, "200", made(json_pack("{s:s, s:o, s:{s:{s:{s:s}, s:o}, s:{s:{s:s}}}}", "description", "The view", "headers",
-                                   header_refs(true), "content", "application/json", "schema", "$ref", ref, "example",
-                                   message_example(view->type, view->rules, EXAMPLE_DEPTH), "application/x-protobuf",
-                                   "schema", "description", view->type->full_name)));
-    set(all, "304", made(json_pack("{s:s, s:o}", "description", "The client has it already", "headers",
-                                   header_refs(true))));
+    set(all, "200",
+        made(json_pack("{s:s, s:o, s:{s:{s:{s:s}, s:o}, s:{s:{s:s}}}}", "description", "The view", "headers",
+                       header_refs(true), "content", "application/json", "schema", "$ref", ref, "example",
+                       message_example(view->type, view->rules, EXAMPLE_DEPTH), "application/x-protobuf", "schema",
+                       "description", view->type->full_name)));
+    set(all, "304",
+        made(json_pack("{s:s, s:o}", "description", "The client has it already", "headers", header_refs(true))));
     for (size_t i = 0; i < ARRAY_COUNT(problems); i++) {
-        json_t *response = made(json_pack("{s:s, s:{s:{s:{s:s}}}}", "description", problems[i].description, "content",
-                                          "application/problem+json", "schema", "$ref",
-                                          "#/components/schemas/Problem"));
+        json_t *response =
+            made(json_pack("{s:s, s:{s:{s:{s:s}}}}", "description", problems[i].description, "content",
+                           "application/problem+json", "schema", "$ref", "#/components/schemas/Problem"));
         if (problems[i].has_freshness)
             set(response, "headers", header_refs(false));
         set(all, problems[i].status, response);
@@ -431,8 +432,8 @@ static json_t *header_components(void)
     json_t *headers = made(json_object());
 
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        json_t *header = made(json_pack("{s:s, s:{s:s}}", "description", rows[i].description, "schema", "type",
-                                        rows[i].type));
+        json_t *header =
+            made(json_pack("{s:s, s:{s:s}}", "description", rows[i].description, "schema", "type", rows[i].type));
         if (rows[i].example != NULL)
             set(header, "example", made(json_string(rows[i].example)));
         set(headers, rows[i].name, header);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "ops/runtime/log.h"
@@ -14,7 +15,7 @@
 #include "schema/store/layout.h"
 
 enum {
-    FOLLOW_MS = 200,       /* between looks at DIR/serving */
+    FOLLOW_MS = 200,        /* between looks at DIR/serving */
     FOLLOW_FILLING_MS = 20, /* while nothing is ready to be served */
 };
 
@@ -32,6 +33,7 @@ struct served {
 
 static int open_generation(const char *directory, const char *name, uint64_t serial,
                            struct served_generation **ret_generation, struct err *err);
+static bool is_still_there(const struct served_generation *generation, const char *name);
 static void prepare_views(struct served_generation *generation);
 static int look_whether_filled(struct served_generation *generation, struct err *err);
 static void *follow(void *self);
@@ -81,7 +83,7 @@ int served_refresh(struct served *served, struct err *err)
         rc = serving_read(served->directory, &serving, err);
     if (rc < 0)
         return rc;
-    if (current == NULL || strcmp(current->generation->name, serving.name) != 0) {
+    if (current == NULL || !is_still_there(current, serving.name)) {
         rc = open_generation(served->directory, serving.name, served->serials + 1, &opened, err);
         if (rc < 0)
             return rc;
@@ -145,6 +147,25 @@ void served_generation_release(struct served_generation **generation)
 
 /* --- opening -------------------------------------------------------------------------------------------------------- */
 
+static void note_folder(struct served_generation *generation)
+{
+    struct stat status;
+
+    if (stat(generation->generation->folder, &status) == 0) {
+        generation->device = status.st_dev;
+        generation->inode = status.st_ino;
+    }
+}
+
+/* A store that was removed and made anew from the same schema has the same name and is another one. */
+static bool is_still_there(const struct served_generation *generation, const char *name)
+{
+    struct stat status;
+
+    return strcmp(generation->generation->name, name) == 0 && stat(generation->generation->folder, &status) == 0 &&
+           status.st_dev == generation->device && status.st_ino == generation->inode;
+}
+
 static int open_generation(const char *directory, const char *name, uint64_t serial,
                            struct served_generation **ret_generation, struct err *err)
 {
@@ -164,6 +185,7 @@ static int open_generation(const char *directory, const char *name, uint64_t ser
         served_generation_release(&opened);
         return rc == ERR_ABSENT ? rc : err_prefix(err, "generation %s", name);
     }
+    note_folder(opened);
     prepare_views(opened);
     buf_add_format(&opened->headers, "Cache-Control: private, no-cache\r\nVary: Accept\r\nTarn-Generation: %s\r\n",
                    opened->generation->name);

@@ -25,6 +25,7 @@ struct served_generation {
     struct generation *generation;
     struct view_set *set;
     struct store *store;
+    uint64_t device, inode;    /* of its folder */
     struct served_view *views; /* beside set->views */
     struct buf headers;        /* lines that every answer about a key carries */
     struct buf openapi;        /* /openapi.json */

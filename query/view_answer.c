@@ -43,8 +43,8 @@ static enum step read_key(struct query_loop *loop, const struct http_request *re
                           struct http_answer *answer);
 static enum step await_position(struct query_loop *loop, const struct asked *asked, unsigned range,
                                 struct http_wait *wait, struct http_answer *answer, bool *ret_is_in_vain);
-static int add_freshness(struct query_loop *loop, const struct key_partitions *partitions,
-                         struct http_answer *answer, struct err *err);
+static int add_freshness(struct query_loop *loop, const struct key_partitions *partitions, struct http_answer *answer,
+                         struct err *err);
 static int find_view(struct query_loop *loop, const struct asked *asked, const struct key_partitions *partitions,
                      struct stored_view *ret_stored, struct err *err);
 static int render(const struct asked *asked, struct span stored, struct http_answer *answer, struct err *err);
@@ -68,7 +68,8 @@ static enum http_outcome fault(struct query_loop *loop, struct http_answer *answ
         loop->fault_at_ms = now_ms;
     }
     buf_clear(answer->headers);
-    http_answer_problem(answer, err->kind == ERR_AGAIN ? 503 : 500, "the store can't be read; the server's log says why");
+    http_answer_problem(answer, err->kind == ERR_AGAIN ? 503 : 500,
+                        "the store can't be read; the server's log says why");
     return HTTP_ANSWERED;
 }
 
@@ -186,11 +187,14 @@ static bool refuse_later(const struct http_request *request, const struct view *
     if (verb.len > 0 || segment_count >= view->key_count)
         return false;
     if (segment_count == 0 && request->query.len > 0)
-        http_answer_problem(answer, 501, "finding views by an indexed field is not supported by this version; give the "
-                                         "whole key");
+        http_answer_problem(answer, 501,
+                            "finding views by an indexed field is not supported by this version; give the "
+                            "whole key");
     else
-        http_answer_problem(answer, 501, "lists of views are not supported by this version; give the whole key, which "
-                                         "has %zu field%s", view->key_count, view->key_count > 1 ? "s" : "");
+        http_answer_problem(answer, 501,
+                            "lists of views are not supported by this version; give the whole key, which "
+                            "has %zu field%s",
+                            view->key_count, view->key_count > 1 ? "s" : "");
     return true;
 }
 
@@ -234,7 +238,8 @@ static enum step read_path(struct query_loop *loop, const struct http_request *r
     while (next_segment(&path, request->arena, &segment, &is_ok)) {
         if (!is_ok) {
             http_answer_problem(answer, 400, "%s: a malformed %% escape",
-                                asked->segment_count < view->key_count ? view->keys[asked->segment_count]->name : "key");
+                                asked->segment_count < view->key_count ? view->keys[asked->segment_count]->name
+                                                                       : "key");
             return ANSWERED;
         }
         asked->segments[asked->segment_count++] = segment;
@@ -360,8 +365,8 @@ static enum step await_position(struct query_loop *loop, const struct asked *ask
     return WAIT;
 }
 
-static int add_freshness(struct query_loop *loop, const struct key_partitions *partitions,
-                         struct http_answer *answer, struct err *err)
+static int add_freshness(struct query_loop *loop, const struct key_partitions *partitions, struct http_answer *answer,
+                         struct err *err)
 {
     struct buf *headers = answer->headers;
     bool is_incomplete = false;

@@ -108,8 +108,8 @@ static int put_positions(struct store_writer *writer, size_t topic_count, struct
     struct buf key = BUF_INIT, value = BUF_INIT;
     int64_t now_ms = clock_wall_ms(&clock_system);
     struct position position = {.next_offset = 1000, .last_offset = 999, .caught_up_at_ms = now_ms};
-    struct partition_row row = {.end_offset = 1000, .seen_at_ms = now_ms, .partition_count = PARTITIONS,
-                                .partitioner = PARTITIONER_MURMUR2};
+    struct partition_row row = {
+        .end_offset = 1000, .seen_at_ms = now_ms, .partition_count = PARTITIONS, .partitioner = PARTITIONER_MURMUR2};
     int rc = 0;
 
     for (unsigned i = 0; rc == 0 && i < topic_count * PARTITIONS * RANGE_COUNT; i++) {

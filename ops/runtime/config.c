@@ -210,7 +210,8 @@ static bool section_counts(const struct config_command *command, const char *sec
 {
     struct span program = span_of(section, strcspn(section, " "));
 
-    *ret_known = program.len == 0 || span_equal_text(program, "tarn-projector") || span_equal_text(program, "tarn-query");
+    *ret_known =
+        program.len == 0 || span_equal_text(program, "tarn-projector") || span_equal_text(program, "tarn-query");
     if (program.len == 0)
         return true;
     if (!span_equal_text(program, command->program))
@@ -234,7 +235,8 @@ static int take_entry(void *self, const char *section, const char *name, const c
     if (!is_known)
         parsing->rc = err_set(parsing->err, ERR_INPUT,
                               "%s:%d: unknown section [%s]; sections are [tarn-query], [tarn-projector] and "
-                              "[tarn-projector COMMAND]", parsing->path, parsing->line, section);
+                              "[tarn-projector COMMAND]",
+                              parsing->path, parsing->line, section);
     else if (!counts)
         return 1;
     else if (find_option(parsing->command, span_of_text(name), &index))

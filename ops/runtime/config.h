@@ -31,7 +31,7 @@ struct config_list {
 };
 
 struct config_option {
-    const char *name;        /* "max-view-bytes" */
+    const char *name; /* "max-view-bytes" */
     enum config_kind kind;
     size_t offset;           /* where its value goes in the settings struct */
     const char *placeholder; /* "BYTES"; what --help prints behind the name */
@@ -39,9 +39,9 @@ struct config_option {
     int64_t min, max;        /* of the kinds that are numbers; both 0: any value >= 0 */
     const char *const *choices;
     bool is_required;
-    bool is_secret;          /* never printed nor logged */
-    const char *help;        /* one sentence or two */
-    const char *refused;     /* not NULL: known but not supported by this version; says so */
+    bool is_secret;      /* never printed nor logged */
+    const char *help;    /* one sentence or two */
+    const char *refused; /* not NULL: known but not supported by this version; says so */
 };
 
 struct config_command {

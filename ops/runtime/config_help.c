@@ -112,8 +112,8 @@ static void print_option(const struct config_option *option, FILE *to)
     size_t used = (size_t)snprintf(text, sizeof(text), "%s", option->help != NULL ? option->help : "");
 
     for (size_t i = 0; option->kind == CONFIG_CHOICE && option->choices[i] != NULL && used < sizeof(text); i++)
-        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s %s", i == 0 ? " One of" : ",",
-                                 option->choices[i]);
+        used +=
+            (size_t)snprintf(text + used, sizeof(text) - used, "%s %s", i == 0 ? " One of" : ",", option->choices[i]);
     if (option->kind == CONFIG_CHOICE && used < sizeof(text))
         used += (size_t)snprintf(text + used, sizeof(text) - used, ".");
     if (is_number && (option->min != 0 || option->max != 0) && used < sizeof(text))

@@ -72,7 +72,7 @@ int config_parse_flag(const char *text, bool *ret_flag, struct err *err)
     static const struct {
         const char *text;
         bool flag;
-    } words[] = {{"true", true}, {"yes", true}, {"on", true}, {"1", true},
+    } words[] = {{"true", true},   {"yes", true}, {"on", true},   {"1", true},
                  {"false", false}, {"no", false}, {"off", false}, {"0", false}};
 
     for (size_t i = 0; i < ARRAY_COUNT(words); i++) {

@@ -84,8 +84,8 @@ static int parse(const char *text, union any_address *ret_address, socklen_t *re
 
     if (colon == NULL || colon[1] == '\0' || strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
         strtol(colon + 1, NULL, 10) > 65535)
-        return err_set(err, ERR_INPUT, "\"%s\": an address to listen on is ADDR:PORT, [V6ADDR]:PORT, :PORT or unix:PATH",
-                       text);
+        return err_set(err, ERR_INPUT,
+                       "\"%s\": an address to listen on is ADDR:PORT, [V6ADDR]:PORT, :PORT or unix:PATH", text);
     size_t len = (size_t)(colon - text);
     if (len >= 2 && text[0] == '[' && text[len - 1] == ']') {
         text++;

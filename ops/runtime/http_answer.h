@@ -9,9 +9,9 @@
 
 /* Content-Length, Date, Connection and the status line are the server's. */
 struct http_answer {
-    int status;             /* 200 unless the handler says otherwise */
-    struct buf *headers;    /* "Name: value\r\n" lines */
-    struct buf *body;       /* left out for HEAD, 204 and 304; Content-Length of a HEAD is the GET's */
+    int status;                /* 200 unless the handler says otherwise */
+    struct buf *headers;       /* "Name: value\r\n" lines */
+    struct buf *body;          /* left out for HEAD, 204 and 304; Content-Length of a HEAD is the GET's */
     struct span body_borrowed; /* instead of body: bytes that live until the handler returns; the server copies what the
                                   socket doesn't take at once */
     bool close;

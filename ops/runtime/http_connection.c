@@ -21,10 +21,10 @@
 #include "schema/base/mem.h"
 
 enum {
-    OUT_HIGH_BYTES = 256 * 1024,   /* answers of pipelined requests that may pile up before they are sent */
-    PROGRESS_BYTES = 16 * 1024,    /* a client that takes at least this much gets a new deadline */
-    READS_PER_TURN = 4,            /* then the others' turn */
-    SMALL_BUFFER_BYTES = 1 << 20,  /* the loop's buffers may keep this much */
+    OUT_HIGH_BYTES = 256 * 1024,  /* answers of pipelined requests that may pile up before they are sent */
+    PROGRESS_BYTES = 16 * 1024,   /* a client that takes at least this much gets a new deadline */
+    READS_PER_TURN = 4,           /* then the others' turn */
+    SMALL_BUFFER_BYTES = 1 << 20, /* the loop's buffers may keep this much */
 };
 
 enum progress { GO_ON, STOP_HERE };
@@ -177,8 +177,8 @@ static bool take_requests(struct http_loop *loop, struct http_connection *connec
             *ret_taken = at;
             return false;
         }
-        enum progress progress = take_request(loop, connection, span_of(span_bytes(bytes) + at, bytes.len - at),
-                                              &taken);
+        enum progress progress =
+            take_request(loop, connection, span_of(span_bytes(bytes) + at, bytes.len - at), &taken);
         at += taken;
         if (progress == STOP_HERE)
             break;

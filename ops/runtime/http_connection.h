@@ -18,10 +18,10 @@ struct http_connection {
     int64_t deadline_us;
     struct http_connection *previous, *next; /* in loop->stages[stage] */
     struct http_connection *again;
-    struct buf in;      /* of requests that aren't answered yet */
-    struct buf out;     /* not taken by the socket; from `sent` on */
+    struct buf in;  /* of requests that aren't answered yet */
+    struct buf out; /* not taken by the socket; from `sent` on */
     size_t sent;
-    size_t progress;    /* bytes taken since the deadline was set */
+    size_t progress; /* bytes taken since the deadline was set */
     struct http_head_scan head_scan;
     struct http_chunk_scan chunk_scan;
     struct http_wait wait;

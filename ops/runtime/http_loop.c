@@ -22,8 +22,8 @@
 enum {
     EVENTS_PER_TURN = 256,
     ACCEPTS_PER_TURN = 64,
-    CLOSING_MS = 1000,      /* for the client to notice our end */
-    ACCEPT_PAUSE_MS = 100,  /* when descriptors have run out */
+    CLOSING_MS = 1000,     /* for the client to notice our end */
+    ACCEPT_PAUSE_MS = 100, /* when descriptors have run out */
 };
 
 static void run_events(struct http_loop *loop, const struct epoll_event *events, int count);
@@ -40,9 +40,8 @@ void *http_loop_run(void *self)
     struct http_loop *loop = self;
     struct epoll_event events[EVENTS_PER_TURN];
 
-    loop->state = loop->options->loop_start != NULL
-                      ? loop->options->loop_start(loop->options->self, loop, loop->thread)
-                      : loop->options->self;
+    loop->state = loop->options->loop_start != NULL ? loop->options->loop_start(loop->options->self, loop, loop->thread)
+                                                    : loop->options->self;
     loop->now_us = clock_monotonic_us(&clock_system);
     do {
         count(loop);
@@ -192,8 +191,8 @@ static void turn_away(struct http_loop *loop, int fd)
 
 static void pause_accepting(struct http_loop *loop)
 {
-    log_warn("no connection can be accepted: %s", errno == EMFILE ? "this process is out of file descriptors"
-                                                                  : "the machine is out of them or of memory");
+    log_warn("no connection can be accepted: %s",
+             errno == EMFILE ? "this process is out of file descriptors" : "the machine is out of them or of memory");
     epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, loop->listen_fd, NULL);
     loop->accept_again_us = loop->now_us + ACCEPT_PAUSE_MS * 1000;
 }
@@ -256,7 +255,8 @@ static void poll_waiting(struct http_loop *loop)
         next = at->next;
         if (at->deadline_us <= loop->now_us)
             http_connection_expire(loop, at);
-        else if (is_woken || (is_time && (options->still_waits == NULL || !options->still_waits(loop->state, &at->wait))))
+        else if (is_woken ||
+                 (is_time && (options->still_waits == NULL || !options->still_waits(loop->state, &at->wait))))
             http_connection_resume(loop, at, false);
     }
 }
@@ -321,12 +321,8 @@ static bool look_after_stop(struct http_loop *loop)
 static void count(struct http_loop *loop)
 {
     struct http_counters *counters = loop->counters;
-    _Atomic int64_t *const classes[] = {NULL,
-                                        NULL,
-                                        &counters->answers_2xx,
-                                        &counters->answers_3xx,
-                                        &counters->answers_4xx,
-                                        &counters->answers_5xx};
+    _Atomic int64_t *const classes[] = {
+        NULL, NULL, &counters->answers_2xx, &counters->answers_3xx, &counters->answers_4xx, &counters->answers_5xx};
 
     if (loop->tally.requests > 0)
         metric_add(&counters->requests_total, loop->tally.requests);

@@ -48,10 +48,10 @@ struct http_loop {
     atomic_bool is_woken;
 
     int64_t now_us;
-    int64_t accept_again_us;  /* 0: accepting */
-    int64_t next_poll_us;     /* of those that wait */
+    int64_t accept_again_us; /* 0: accepting */
+    int64_t next_poll_us;    /* of those that wait */
     time_t date_s;
-    char date[40];            /* "Sun, 22 Nov 2026 14:00:00 GMT" */
+    char date[40]; /* "Sun, 22 Nov 2026 14:00:00 GMT" */
     size_t date_len;
     struct http_list stages[HTTP_STAGE_COUNT];
     struct http_connection *again; /* have more to read: served next turn, so that one client doesn't starve the rest */

@@ -16,9 +16,9 @@ enum {
     HEX = 32,
 };
 
-#define FOUR(at, class) [at] = (class), [(at) + 1] = (class), [(at) + 2] = (class), [(at) + 3] = (class)
+#define FOUR(at, class)    [at] = (class), [(at) + 1] = (class), [(at) + 2] = (class), [(at) + 3] = (class)
 #define SIXTEEN(at, class) FOUR(at, class), FOUR((at) + 4, class), FOUR((at) + 8, class), FOUR((at) + 12, class)
-#define ANYWHERE (TOKEN | TARGET | VALUE | HOST)
+#define ANYWHERE           (TOKEN | TARGET | VALUE | HOST)
 
 static const uint8_t classes[256] = {
     ['\t'] = VALUE,
@@ -135,8 +135,7 @@ static struct span next_line(struct span bytes, size_t *at)
 }
 
 enum http_parse http_parse_head(struct http_head_scan *scan, struct span bytes, const struct http_limits *limits,
-                                struct http_field *fields, struct http_head *ret_head,
-                                struct http_refusal *ret_refusal)
+                                struct http_field *fields, struct http_head *ret_head, struct http_refusal *ret_refusal)
 {
     struct http_head head = {0};
     struct framing_fields framing = {0};

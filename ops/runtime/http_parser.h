@@ -26,7 +26,7 @@ struct http_head_scan {
     uint32_t line;   /* where the line that isn't whole yet begins */
     uint32_t begin;  /* where the request line begins: behind an empty line that is skipped */
     uint32_t lines;
-    bool is_whole;   /* the end has been found: looked is behind it */
+    bool is_whole; /* the end has been found: looked is behind it */
 };
 
 struct http_head {
@@ -35,9 +35,9 @@ struct http_head {
     struct span path;
     struct span query;
     size_t field_count;
-    size_t head_bytes;     /* with the empty line at its end */
+    size_t head_bytes; /* with the empty line at its end */
     bool is_http_1_0;
-    bool keep_alive;       /* what the client wants */
+    bool keep_alive; /* what the client wants */
     bool expects_continue;
     bool is_chunked;
     size_t content_length; /* 0 when there is none, or chunked */
@@ -54,7 +54,7 @@ struct http_chunk_scan {
     uint32_t looked;    /* bytes of the encoded body */
     uint32_t remaining; /* of the data of the current chunk */
     uint32_t body_bytes;
-    uint32_t overhead;  /* bytes that aren't data: bounded, so that a body of one-byte chunks is no weapon */
+    uint32_t overhead; /* bytes that aren't data: bounded, so that a body of one-byte chunks is no weapon */
     bool in_trailer;
     bool is_whole;
 };

@@ -16,7 +16,7 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 struct metric_histogram {
     const double *bounds;
     size_t bound_count;
-    _Atomic uint64_t *counts;  /* bound_count + 1, not cumulative */
+    _Atomic uint64_t *counts; /* bound_count + 1, not cumulative */
     _Atomic uint64_t sum_us;
 };
 

@@ -14,8 +14,8 @@ bool url_decode(struct span encoded, bool is_query, struct arena *arena, struct 
     const uint8_t *from = encoded.at;
     size_t len = 0;
 
-    if (encoded.len == 0 || (memchr(from, '%', encoded.len) == NULL &&
-                             (!is_query || memchr(from, '+', encoded.len) == NULL))) {
+    if (encoded.len == 0 ||
+        (memchr(from, '%', encoded.len) == NULL && (!is_query || memchr(from, '+', encoded.len) == NULL))) {
         *ret_decoded = encoded;
         return true;
     }

@@ -8,7 +8,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct http_limits limits = {
-    .header_bytes = 2048, .header_fields = 16, .url_bytes = 256, .body_bytes = 512,
+    .header_bytes = 2048,
+    .header_fields = 16,
+    .url_bytes = 256,
+    .body_bytes = 512,
 };
 
 struct verdict {
@@ -26,8 +29,8 @@ static void parse(struct span bytes, struct http_head_scan *head_scan, struct ht
     uint8_t *copy = malloc(bytes.len > 0 ? bytes.len : 1);
 
     memcpy(copy, bytes.at, bytes.len);
-    verdict->parse = http_parse_head(head_scan, span_of(copy, bytes.len), &limits, fields, &verdict->head,
-                                     &verdict->refusal);
+    verdict->parse =
+        http_parse_head(head_scan, span_of(copy, bytes.len), &limits, fields, &verdict->head, &verdict->refusal);
     if (verdict->parse == HTTP_PARSE_DONE) {
         const struct http_head *head = &verdict->head;
         struct span rest = span_of(copy + head->head_bytes, bytes.len - head->head_bytes);

@@ -205,7 +205,8 @@ void served_world_change(struct served_world *world, const struct served_change 
 
 void served_world_put(struct served_world *world, const char *view, const char *key, const char *json)
 {
-    served_world_change(world, &(struct served_change){.kind = CHANGE_VIEW, .view = view, .key1 = key, .json = json}, 1);
+    served_world_change(world, &(struct served_change){.kind = CHANGE_VIEW, .view = view, .key1 = key, .json = json},
+                        1);
 }
 
 void served_world_make(struct served_world *world)
@@ -244,7 +245,9 @@ void served_world_fill(struct served_world *world)
         changes[2 * topic + 1] = (struct served_change){
             .kind = CHANGE_PARTITION,
             .topic = topic,
-            .row = {.end_offset = 10, .seen_at_ms = world->now_ms, .partition_count = 1,
+            .row = {.end_offset = 10,
+                    .seen_at_ms = world->now_ms,
+                    .partition_count = 1,
                     .partitioner = PARTITIONER_MURMUR2},
         };
     }

@@ -12,7 +12,7 @@ enum { TOPIC_BRANCHES, TOPIC_PEOPLE, TOPIC_SHOP, SERVED_TOPICS };
 
 struct served_world {
     char *folder;
-    char *directory; /* DIR */
+    char *directory;      /* DIR */
     struct view_set *set; /* for writing */
     struct clock_port clock;
     int64_t now_ms;

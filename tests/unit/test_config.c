@@ -26,21 +26,48 @@ struct settings {
 static const char *const formats[] = {"text", "json", NULL};
 
 static const struct config_option options[] = {
-    {.name = "store", .kind = CONFIG_TEXT, .offset = offsetof(struct settings, store), .placeholder = "DIR",
-     .is_required = true, .help = "The store's directory."},
+    {.name = "store",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(struct settings, store),
+     .placeholder = "DIR",
+     .is_required = true,
+     .help = "The store's directory."},
     {.name = "topics", .kind = CONFIG_LIST, .offset = offsetof(struct settings, topics), .help = "What to read."},
-    {.name = "kafka", .kind = CONFIG_PAIRS, .offset = offsetof(struct settings, kafka), .is_secret = true,
+    {.name = "kafka",
+     .kind = CONFIG_PAIRS,
+     .offset = offsetof(struct settings, kafka),
+     .is_secret = true,
      .help = "Handed to librdkafka."},
     {.name = "wait", .kind = CONFIG_FLAG, .offset = offsetof(struct settings, wait), .help = "Wait."},
-    {.name = "threads", .kind = CONFIG_INTEGER, .offset = offsetof(struct settings, threads), .fallback = "2",
-     .min = 1, .max = 64, .help = "Loops."},
-    {.name = "memory", .kind = CONFIG_BYTES, .offset = offsetof(struct settings, memory), .fallback = "1GiB",
-     .min = 1 << 20, .max = (int64_t)1 << 40, .help = "The budget."},
-    {.name = "interval", .kind = CONFIG_TIME_MS, .offset = offsetof(struct settings, interval), .fallback = "5ms",
+    {.name = "threads",
+     .kind = CONFIG_INTEGER,
+     .offset = offsetof(struct settings, threads),
+     .fallback = "2",
+     .min = 1,
+     .max = 64,
+     .help = "Loops."},
+    {.name = "memory",
+     .kind = CONFIG_BYTES,
+     .offset = offsetof(struct settings, memory),
+     .fallback = "1GiB",
+     .min = 1 << 20,
+     .max = (int64_t)1 << 40,
+     .help = "The budget."},
+    {.name = "interval",
+     .kind = CONFIG_TIME_MS,
+     .offset = offsetof(struct settings, interval),
+     .fallback = "5ms",
      .help = "Between commits."},
-    {.name = "log-format", .kind = CONFIG_CHOICE, .offset = offsetof(struct settings, format), .fallback = "text",
-     .choices = formats, .help = "How the log looks."},
-    {.name = "password", .kind = CONFIG_INTEGER, .offset = offsetof(struct settings, threads), .is_secret = true,
+    {.name = "log-format",
+     .kind = CONFIG_CHOICE,
+     .offset = offsetof(struct settings, format),
+     .fallback = "text",
+     .choices = formats,
+     .help = "How the log looks."},
+    {.name = "password",
+     .kind = CONFIG_INTEGER,
+     .offset = offsetof(struct settings, threads),
+     .is_secret = true,
      .help = "Not told."},
     {.name = "peers", .kind = CONFIG_LIST, .refused = "shards come with a later version", .help = "Other pods."},
 };
@@ -97,8 +124,10 @@ static void flags_are_written_with_a_blank_or_an_equals_sign(void **state)
     struct err err;
 
     (void)state;
-    assert_int_equal(parse(WORDS("--store", "/s", "--threads=7", "--memory=64MiB", "--wait", "a-view", "-5", "--",
-                                 "--key"), &settings, &arguments, &err), 0);
+    assert_int_equal(
+        parse(WORDS("--store", "/s", "--threads=7", "--memory=64MiB", "--wait", "a-view", "-5", "--", "--key"),
+              &settings, &arguments, &err),
+        0);
     assert_string_equal(settings.store, "/s");
     assert_int_equal(settings.threads, 7);
     assert_int_equal(settings.memory, 64 << 20);
@@ -149,8 +178,8 @@ static void lists_grow_within_a_source_and_are_replaced_by_a_stronger_one(void *
     assert_int_equal(parse(WORDS("--store=/s"), &settings, NULL, &err), 0);
     assert_int_equal(settings.topics.count, 2);
     config_release(&command, &settings);
-    assert_int_equal(parse(WORDS("--store=/s", "--topics", "a, b", "--topics=c", "--kafka", "k=v,w"), &settings, NULL,
-                           &err), 0);
+    assert_int_equal(
+        parse(WORDS("--store=/s", "--topics", "a, b", "--topics=c", "--kafka", "k=v,w"), &settings, NULL, &err), 0);
     unsetenv("TARN_TOPICS");
     assert_int_equal(settings.topics.count, 3);
     assert_string_equal(settings.topics.items[1], "b");

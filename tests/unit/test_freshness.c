@@ -38,11 +38,17 @@ static void make_four_partitions(enum partitioner partitioner)
 
     for (int32_t i = 0; i < 4; i++) {
         changes[2 * i] = (struct served_change){
-            .kind = CHANGE_POSITION, .topic = TOPIC_SHOP, .partition = i, .range = -1,
+            .kind = CHANGE_POSITION,
+            .topic = TOPIC_SHOP,
+            .partition = i,
+            .range = -1,
             .position = {.next_offset = 100 * i, .last_offset = -1, .caught_up_at_ms = world.now_ms}};
         changes[2 * i + 1] = (struct served_change){
-            .kind = CHANGE_PARTITION, .topic = TOPIC_SHOP, .partition = i,
-            .row = {.end_offset = 100 * i, .seen_at_ms = world.now_ms, .partition_count = 4, .partitioner = partitioner}};
+            .kind = CHANGE_PARTITION,
+            .topic = TOPIC_SHOP,
+            .partition = i,
+            .row = {
+                .end_offset = 100 * i, .seen_at_ms = world.now_ms, .partition_count = 4, .partitioner = partitioner}};
     }
     served_world_change(&world, changes, ARRAY_COUNT(changes));
 }
@@ -56,7 +62,8 @@ static const char *position_of(const char *owner, struct key_partitions *ret_par
 
     assert_int_equal(query_loop_snapshot(world.loop, &err), 0);
     assert_int_equal(freshness_partitions(world.loop->freshness, shelf_topics, 2, span_of_text(owner), &world.arena,
-                                          &partitions, &err), 0);
+                                          &partitions, &err),
+                     0);
     buf_clear(&text);
     assert_int_equal(freshness_position(world.loop->freshness, &partitions, &text, &err), 0);
     if (ret_partitions != NULL)
@@ -114,7 +121,9 @@ static void a_topic_whose_partitioner_nobody_knows_tells_all_partitions(void **s
 
 static void partitions_that_disagree_about_the_partitioner_are_all_told(void **state)
 {
-    struct served_change other = {.kind = CHANGE_PARTITION, .topic = TOPIC_SHOP, .partition = 2,
+    struct served_change other = {.kind = CHANGE_PARTITION,
+                                  .topic = TOPIC_SHOP,
+                                  .partition = 2,
                                   .row = {.partition_count = 4, .partitioner = PARTITIONER_CRC32}};
 
     (void)state;
@@ -131,7 +140,9 @@ static void partitions_that_disagree_about_the_partitioner_are_all_told(void **s
 
 static void a_partition_that_is_not_adopted_yet_makes_all_of_them_be_told(void **state)
 {
-    struct served_change grown = {.kind = CHANGE_PARTITION, .topic = TOPIC_SHOP, .partition = 0,
+    struct served_change grown = {.kind = CHANGE_PARTITION,
+                                  .topic = TOPIC_SHOP,
+                                  .partition = 0,
                                   .row = {.partition_count = 64, .partitioner = PARTITIONER_MURMUR2}};
     struct key_partitions partitions;
 
@@ -153,7 +164,9 @@ static void a_partition_that_is_not_adopted_yet_makes_all_of_them_be_told(void *
 static void the_position_is_that_of_the_key_s_range(void **state)
 {
     unsigned range = owner_range(hash64(SPAN_LITERAL("u1")));
-    struct served_change moved = {.kind = CHANGE_POSITION, .topic = TOPIC_SHOP, .range = (int)range,
+    struct served_change moved = {.kind = CHANGE_POSITION,
+                                  .topic = TOPIC_SHOP,
+                                  .range = (int)range,
                                   .position = {.next_offset = 778, .last_offset = 777}};
 
     (void)state;
@@ -170,7 +183,9 @@ static void the_position_is_that_of_the_key_s_range(void **state)
 
 static void what_has_no_position_yet_is_at_minus_one(void **state)
 {
-    struct served_change added = {.kind = CHANGE_PARTITION, .topic = TOPIC_SHOP, .partition = 0,
+    struct served_change added = {.kind = CHANGE_PARTITION,
+                                  .topic = TOPIC_SHOP,
+                                  .partition = 0,
                                   .row = {.partition_count = 2, .partitioner = PARTITIONER_MIXED}};
     struct served_change empty = added;
 
@@ -189,26 +204,31 @@ static void the_age_is_that_of_the_oldest_partition_of_the_key(void **state)
         int64_t last_time_before_ms;                 /* of the last record; 0: none */
         int64_t age_s;
     } rows[] = {
-        {10, 10, 500000, 0, 0, 0},       /* at the end, which was looked at just now */
-        {10, 10, 500000, 1999, 0, 1},    /* the look at the log is what ages */
-        {11, 10, 500000, 3000, 0, 3},    /* ahead of the end that was seen */
-        {9, 10, 60000, 10, 0, 60},       /* behind: since it was caught up */
-        {9, 10, 0, 10, 7000, 7},         /* never caught up: since the last record it has */
-        {10, 10, 500000, -5000, 0, 0},   /* clocks that disagree: never negative */
+        {10, 10, 500000, 0, 0, 0},     /* at the end, which was looked at just now */
+        {10, 10, 500000, 1999, 0, 1},  /* the look at the log is what ages */
+        {11, 10, 500000, 3000, 0, 3},  /* ahead of the end that was seen */
+        {9, 10, 60000, 10, 0, 60},     /* behind: since it was caught up */
+        {9, 10, 0, 10, 7000, 7},       /* never caught up: since the last record it has */
+        {10, 10, 500000, -5000, 0, 0}, /* clocks that disagree: never negative */
     };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         struct served_change changes[] = {
-            {.kind = CHANGE_POSITION, .topic = TOPIC_SHOP, .range = -1,
+            {.kind = CHANGE_POSITION,
+             .topic = TOPIC_SHOP,
+             .range = -1,
              .position = {.next_offset = rows[i].next_offset,
                           .last_offset = rows[i].last_time_before_ms ? 0 : -1,
                           .last_time_ms = world.now_ms - rows[i].last_time_before_ms,
-                          .caught_up_at_ms = rows[i].caught_up_before_ms ? world.now_ms - rows[i].caught_up_before_ms
-                                                                         : 0}},
-            {.kind = CHANGE_PARTITION, .topic = TOPIC_SHOP,
-             .row = {.end_offset = rows[i].end_offset, .seen_at_ms = world.now_ms - rows[i].seen_before_ms,
-                     .partition_count = 1, .partitioner = PARTITIONER_MURMUR2}},
+                          .caught_up_at_ms =
+                              rows[i].caught_up_before_ms ? world.now_ms - rows[i].caught_up_before_ms : 0}},
+            {.kind = CHANGE_PARTITION,
+             .topic = TOPIC_SHOP,
+             .row = {.end_offset = rows[i].end_offset,
+                     .seen_at_ms = world.now_ms - rows[i].seen_before_ms,
+                     .partition_count = 1,
+                     .partitioner = PARTITIONER_MURMUR2}},
         };
         served_world_change(&world, changes, 2);
         assert_int_equal(age_of("u1"), rows[i].age_s);
@@ -217,9 +237,12 @@ static void the_age_is_that_of_the_oldest_partition_of_the_key(void **state)
 
 static void the_age_of_the_whole_store_counts_every_range_that_is_followed(void **state)
 {
-    struct served_change behind = {.kind = CHANGE_POSITION, .topic = TOPIC_BRANCHES, .range = 13,
+    struct served_change behind = {.kind = CHANGE_POSITION,
+                                   .topic = TOPIC_BRANCHES,
+                                   .range = 13,
                                    .position = {.next_offset = 9, .caught_up_at_ms = world.now_ms - 99000}};
-    struct served_change stopped = {.kind = CHANGE_PARTITION, .topic = TOPIC_BRANCHES,
+    struct served_change stopped = {.kind = CHANGE_PARTITION,
+                                    .topic = TOPIC_BRANCHES,
                                     .row = {.state = PARTITION_LOST, .end_offset = 10, .partition_count = 1}};
     struct err err;
     int64_t age_s;
@@ -245,14 +268,32 @@ static void only_the_owner_with_parked_events_is_incomplete(void **state)
     (void)state;
     for (int i = 0; i < 2; i++) {
         assert_int_equal(query_loop_snapshot(world.loop, &err), 0);
-        assert_int_equal(freshness_is_incomplete(world.loop->freshness, hash64(SPAN_LITERAL("u1")), &is_incomplete,
-                                                 &err), 0);
+        assert_int_equal(
+            freshness_is_incomplete(world.loop->freshness, hash64(SPAN_LITERAL("u1")), &is_incomplete, &err), 0);
         assert_int_equal(is_incomplete, i == 1);
-        assert_int_equal(freshness_is_incomplete(world.loop->freshness, hash64(SPAN_LITERAL("u2")), &is_incomplete,
-                                                 &err), 0);
+        assert_int_equal(
+            freshness_is_incomplete(world.loop->freshness, hash64(SPAN_LITERAL("u2")), &is_incomplete, &err), 0);
         assert_false(is_incomplete);
         served_world_change(&world, &parked, 1);
     }
+}
+
+static void a_partition_that_was_adopted_a_moment_ago_can_be_awaited(void **state)
+{
+    struct served_change added = {.kind = CHANGE_PARTITION,
+                                  .topic = TOPIC_SHOP,
+                                  .partition = 1,
+                                  .row = {.partition_count = 2, .partitioner = PARTITIONER_MURMUR2}};
+    struct err err;
+    int64_t next_offset;
+
+    (void)state;
+    assert_int_equal(query_loop_snapshot(world.loop, &err), 0);
+    assert_int_equal(freshness_next_offset(world.loop->freshness, TOPIC_SHOP, 1, 0, &next_offset, &err), ERR_ABSENT);
+    served_world_change(&world, &added, 1);
+    assert_int_equal(query_loop_snapshot(world.loop, &err), 0);
+    assert_int_equal(freshness_next_offset(world.loop->freshness, TOPIC_SHOP, 1, 0, &next_offset, &err), 0);
+    assert_int_equal(next_offset, 0);
 }
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -268,6 +309,7 @@ int main(void)
         TEST(what_has_no_position_yet_is_at_minus_one),
         TEST(the_age_is_that_of_the_oldest_partition_of_the_key),
         TEST(the_age_of_the_whole_store_counts_every_range_that_is_followed),
+        TEST(a_partition_that_was_adopted_a_moment_ago_can_be_awaited),
         TEST(only_the_owner_with_parked_events_is_incomplete),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

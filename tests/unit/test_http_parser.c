@@ -12,7 +12,10 @@
 #include "schema/base/buf.h"
 
 static const struct http_limits limits = {
-    .header_bytes = 1024, .header_fields = 8, .url_bytes = 100, .body_bytes = 64,
+    .header_bytes = 1024,
+    .header_fields = 8,
+    .url_bytes = 100,
+    .body_bytes = 64,
 };
 
 struct verdict {
@@ -36,12 +39,12 @@ static struct verdict parse(struct span text, size_t step)
         size_t len = there < text.len ? there : text.len;
         uint8_t *copy = malloc(len + 1);
         memcpy(copy, text.at, len);
-        verdict.parse = http_parse_head(&head_scan, span_of(copy, len), &limits, fields, &verdict.head,
-                                        &verdict.refusal);
+        verdict.parse =
+            http_parse_head(&head_scan, span_of(copy, len), &limits, fields, &verdict.head, &verdict.refusal);
         if (verdict.parse == HTTP_PARSE_DONE && verdict.head.is_chunked)
-            verdict.parse = http_parse_chunks(&chunk_scan,
-                                              span_of(copy + verdict.head.head_bytes, len - verdict.head.head_bytes),
-                                              &limits, &verdict.body_bytes, &verdict.refusal);
+            verdict.parse =
+                http_parse_chunks(&chunk_scan, span_of(copy + verdict.head.head_bytes, len - verdict.head.head_bytes),
+                                  &limits, &verdict.body_bytes, &verdict.refusal);
         free(copy);
         if (len == text.len)
             break;
@@ -92,7 +95,8 @@ static void requests_of_rfc_9112_are_understood(void **state)
             if (verdict.parse != HTTP_PARSE_DONE)
                 fail_msg("row %zu: %d %s", i, verdict.refusal.status, verdict.refusal.detail);
             assert_int_equal(verdict.head.method, rows[i].method);
-            if (!span_equal_text(verdict.head.path, rows[i].path) || !span_equal_text(verdict.head.query, rows[i].query))
+            if (!span_equal_text(verdict.head.path, rows[i].path) ||
+                !span_equal_text(verdict.head.query, rows[i].query))
                 fail_msg("row %zu: %.*s", i, SPAN_ARGS(verdict.head.path));
             assert_int_equal(verdict.head.keep_alive, rows[i].keep_alive);
         }
@@ -173,7 +177,9 @@ static void what_is_not_rfc_9112_is_refused(void **state)
         {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked, identity\r\n" END, 501},
         {"POST / HTTP/1.1\r\nTransfer-Encoding: \"chunked\"\r\n" END, 501},
         {"POST / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n" END, 501},
-        {"POST / HTTP/1.1\r\nTransfer-Encoding:\x0b" "chunked\r\n" END, 400},
+        {"POST / HTTP/1.1\r\nTransfer-Encoding:\x0b"
+         "chunked\r\n" END,
+         400},
         {"POST / HTTP/1.1\r\nTransfer-Encoding:\r\n chunked\r\n" END, 400},
         /* chunks */
         {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" END "3\r\nabcd\r\n0\r\n\r\n", 400},

@@ -523,8 +523,8 @@ static void an_address_that_is_taken_is_refused(void **state)
 
 static void an_address_that_is_none_is_refused(void **state)
 {
-    static const char *const rows[] = {"", "8080", "localhost", "::1:80", "a:b", "127.0.0.1:65536", "[::1]", "[::1]:",
-                                       "1.2.3.4.5:1", "unix:", "8.8.8.8:0"};
+    static const char *const rows[] = {"",      "8080",   "localhost",   "::1:80", "a:b",      "127.0.0.1:65536",
+                                       "[::1]", "[::1]:", "1.2.3.4.5:1", "unix:",  "8.8.8.8:0"};
     struct http_server_options options = {.threads = 1, .limits = http_limits_default, .handler = handle};
     struct http_server *server = NULL;
     struct err err;

@@ -36,8 +36,8 @@ static void a_histogram_is_cumulative_and_ends_in_infinity(void **state)
     static const double bounds[] = {0.001, 0.01, 0.1};
     _Atomic uint64_t counts[4] = {0};
     struct metric_histogram histogram = {.bounds = bounds, .bound_count = 3, .counts = counts};
-    const struct metric metric = {.name = "t_seconds", .labels = "a=\"b\"", .kind = METRIC_HISTOGRAM, .help = "Time.",
-                                  .histogram = &histogram};
+    const struct metric metric = {
+        .name = "t_seconds", .labels = "a=\"b\"", .kind = METRIC_HISTOGRAM, .help = "Time.", .histogram = &histogram};
     static const int64_t observed_us[] = {0, 1000, 1001, 10000, 50000, 2000000};
     struct buf out = BUF_INIT;
 

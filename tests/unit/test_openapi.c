@@ -71,11 +71,9 @@ static void check_references(json_t *document, json_t *value)
             if (at(document, path) == NULL)
                 fail_msg("%s leads nowhere", ref);
         }
-        json_object_foreach(value, name, inside)
-            check_references(document, inside);
+        json_object_foreach(value, name, inside) check_references(document, inside);
     } else if (json_is_array(value)) {
-        json_array_foreach(value, i, inside)
-            check_references(document, inside);
+        json_array_foreach(value, i, inside) check_references(document, inside);
     }
 }
 
@@ -90,7 +88,8 @@ static void every_view_has_its_path_with_its_key(void **state)
     assert_json(at(loan, "parameters|1|name"), "\"number\"");
     assert_json(at(loan, "parameters|1|in"), "\"path\"");
     assert_json(at(loan, "parameters|1|required"), "true");
-    assert_json(at(loan, "responses|200|content|application/json|schema"), "{\"$ref\":\"#/components/schemas/served.Loan\"}");
+    assert_json(at(loan, "responses|200|content|application/json|schema"),
+                "{\"$ref\":\"#/components/schemas/served.Loan\"}");
     assert_non_null(at(loan, "responses|200|content|application/x-protobuf"));
     for (const char *const *status = (const char *const[]){"304", "400", "404", "406", "409", "503", NULL};
          *status != NULL; status++)

@@ -14,10 +14,11 @@
 
 static struct served_world world;
 
-#define SHELF "{'reader': 'u1', 'books': [{'title': 'A', 'rating': 4.5}, {'title': 'B'}, {'title': 'C'}], " \
-              "'points': 7, 'secret': 'hush'}"
+#define SHELF                                                                                                          \
+    "{'reader': 'u1', 'books': [{'title': 'A', 'rating': 4.5}, {'title': 'B'}, {'title': 'C'}], "                      \
+    "'points': 7, 'secret': 'hush'}"
 #define SHELF_JSON                                                                                                     \
-    "{\"reader\":\"u1\",\"books\":[{\"title\":\"A\",\"rating\":4.5,\"cover\":\"PAPER\"},"                             \
+    "{\"reader\":\"u1\",\"books\":[{\"title\":\"A\",\"rating\":4.5,\"cover\":\"PAPER\"},"                              \
     "{\"title\":\"B\",\"rating\":0,\"cover\":\"PAPER\"}],\"points\":\"7\"}"
 
 static int set_up(void **state)
@@ -105,7 +106,10 @@ static void protobuf_is_served_to_who_asks_for_it(void **state)
     assert_header("Content-Type", "application/x-protobuf");
     assert_string_not_equal(served_world_header(&world, "ETag"), json_etag);
     /* reader u1, books A (4.5) and B, points 7; neither the third book nor the secret. */
-    assert_memory_equal(world.body.at, "\x0a\x02u1\x12\x0c\x0a\x01" "A\x11\0\0\0\0\0\0\x12\x40\x12\x03\x0a\x01" "B\x20\x07",
+    assert_memory_equal(world.body.at,
+                        "\x0a\x02u1\x12\x0c\x0a\x01"
+                        "A\x11\0\0\0\0\0\0\x12\x40\x12\x03\x0a\x01"
+                        "B\x20\x07",
                         world.body.len);
     assert_int_equal(world.body.len, 4 + 14 + 5 + 2);
 }
@@ -154,7 +158,8 @@ static void a_part_of_the_view_is_served_with_a_tag_of_its_own(void **state)
     assert_answer("GET /v1/shelf/u1", NULL, 200, NULL);
     snprintf(whole, sizeof(whole), "%s", served_world_header(&world, "ETag"));
     assert_answer("GET /v1/shelf/u1?fields=points,books.title", NULL, 200, NULL);
-    assert_string_equal(served_world_body(&world), "{\"books\":[{\"title\":\"A\"},{\"title\":\"B\"}],\"points\":\"7\"}");
+    assert_string_equal(served_world_body(&world),
+                        "{\"books\":[{\"title\":\"A\"},{\"title\":\"B\"}],\"points\":\"7\"}");
     assert_string_not_equal(served_world_header(&world, "ETag"), whole);
     assert_answer("GET /v1/shelf/u1?fields=points", "Accept: application/x-protobuf\r\n", 200, NULL);
     assert_memory_equal(world.body.at, "\x20\x07", 2);
@@ -207,8 +212,9 @@ static void the_tag_changes_exactly_when_the_served_bytes_do(void **state)
     assert_answer("GET /v1/shelf/u1", NULL, 200, NULL);
     snprintf(first, sizeof(first), "%s", served_world_header(&world, "ETag"));
     /* hidden, and behind the limit: stored otherwise, served the same */
-    served_world_put(&world, "shelf", "u1", "{'reader': 'u1', 'books': [{'title': 'A', 'rating': 4.5}, {'title': 'B'}, "
-                                            "{'title': 'D'}], 'points': 7, 'secret': 'louder'}");
+    served_world_put(&world, "shelf", "u1",
+                     "{'reader': 'u1', 'books': [{'title': 'A', 'rating': 4.5}, {'title': 'B'}, "
+                     "{'title': 'D'}], 'points': 7, 'secret': 'louder'}");
     assert_answer("GET /v1/shelf/u1", NULL, 200, NULL);
     assert_header("ETag", first);
     served_world_put(&world, "shelf", "u1", "{'reader': 'u1', 'points': 8}");
@@ -241,12 +247,16 @@ static void a_view_that_its_home_stream_has_not_made_is_404(void **state)
 
 static void keys_are_percent_decoded_segment_by_segment(void **state)
 {
-    struct served_change loan = {.kind = CHANGE_VIEW, .view = "loan", .key1 = "a/b %", .key2 = "-5", .key3 = "CLOTH",
+    struct served_change loan = {.kind = CHANGE_VIEW,
+                                 .view = "loan",
+                                 .key1 = "a/b %",
+                                 .key2 = "-5",
+                                 .key3 = "CLOTH",
                                  .json = "{'reader': 'a/b %', 'number': -5, 'cover': 1, 'title': 'T'}"};
-    struct served_change branch = {.kind = CHANGE_VIEW, .view = "branch", .key1 = "-9223372036854775808",
-                                   .json = "{'id': -9223372036854775808}"};
-    struct served_change scan = {.kind = CHANGE_VIEW, .view = "scan", .key1 = "_-8",
-                                 .json = "{'code': 'x', 'text': 'found'}"};
+    struct served_change branch = {
+        .kind = CHANGE_VIEW, .view = "branch", .key1 = "-9223372036854775808", .json = "{'id': -9223372036854775808}"};
+    struct served_change scan = {
+        .kind = CHANGE_VIEW, .view = "scan", .key1 = "_-8", .json = "{'code': 'x', 'text': 'found'}"};
 
     (void)state;
     served_world_change(&world, &loan, 1);
@@ -364,7 +374,9 @@ static void a_position_that_the_store_has_is_no_wait(void **state)
 
 static void a_position_that_comes_in_time_is_answered(void **state)
 {
-    struct served_change moved = {.kind = CHANGE_POSITION, .topic = TOPIC_SHOP, .range = -1,
+    struct served_change moved = {.kind = CHANGE_POSITION,
+                                  .topic = TOPIC_SHOP,
+                                  .range = -1,
                                   .position = {.next_offset = 11, .last_offset = 10, .caught_up_at_ms = 1}};
 
     (void)state;
@@ -381,8 +393,8 @@ static void a_position_that_comes_in_time_is_answered(void **state)
 static void a_position_that_does_not_come_is_409(void **state)
 {
     (void)state;
-    assert_int_equal(served_world_ask(&world, "GET /v1/shelf/u1", "Tarn-At-Least: shop.events/0@10\r\nTarn-Wait: 1200\r\n"),
-                     0);
+    assert_int_equal(
+        served_world_ask(&world, "GET /v1/shelf/u1", "Tarn-At-Least: shop.events/0@10\r\nTarn-Wait: 1200\r\n"), 0);
     assert_int_equal(world.wait.deadline_us, world.now_ms * 1000 + 1200 * 1000);
     assert_int_equal(served_world_resume(&world, true), 409);
     assert_header("Retry-After", "1");
@@ -395,7 +407,9 @@ static void a_position_that_does_not_come_is_409(void **state)
 static void a_position_is_awaited_of_the_key_s_range(void **state)
 {
     unsigned range = owner_range(hash64(SPAN_LITERAL("u1")));
-    struct served_change moved = {.kind = CHANGE_POSITION, .topic = TOPIC_SHOP, .range = (int)range,
+    struct served_change moved = {.kind = CHANGE_POSITION,
+                                  .topic = TOPIC_SHOP,
+                                  .range = (int)range,
                                   .position = {.next_offset = 11, .last_offset = 10, .caught_up_at_ms = 1}};
     char other[16];
 
@@ -527,6 +541,23 @@ static void another_generation_is_taken_up_between_two_requests(void **state)
     assert_string_not_equal(served_world_header(&world, "Tarn-Generation"), first);
 }
 
+static void a_store_made_anew_in_the_same_place_is_taken_up(void **state)
+{
+    char first[32], *old = NULL;
+
+    (void)state;
+    assert_answer("GET /v1/shelf/u1", NULL, 200, NULL);
+    snprintf(first, sizeof(first), "%s", served_world_header(&world, "Tarn-Generation"));
+    assert_true(asprintf(&old, "%s-old", world.directory) > 0);
+    assert_int_equal(rename(world.directory, old), 0);
+    free(old);
+    assert_answer("GET /v1/shelf/u1", NULL, 200, NULL);
+    view_set_free(&world.set);
+    served_world_fill(&world);
+    assert_answer("GET /v1/shelf/u1", NULL, 404, NULL);
+    assert_header("Tarn-Generation", first); /* the same name, another store */
+}
+
 static void a_request_that_waits_survives_a_change_of_generations(void **state)
 {
     (void)state;
@@ -564,7 +595,7 @@ static void administration_has_a_listener_of_its_own(void **state)
     assert_answer("GET /v1/shelf/u1", NULL, 404, NULL);
 }
 
-#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define WITH_STORE(test)    cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 #define WITHOUT_STORE(test) cmocka_unit_test_setup_teardown(test, set_up_nothing, tear_down)
 
 int main(void)
@@ -595,6 +626,7 @@ int main(void)
         WITH_STORE(readiness_survives_a_stall_unless_told_otherwise),
         WITH_STORE(readiness_ends_when_the_server_drains),
         WITH_STORE(another_generation_is_taken_up_between_two_requests),
+        WITH_STORE(a_store_made_anew_in_the_same_place_is_taken_up),
         WITH_STORE(a_request_that_waits_survives_a_change_of_generations),
         WITH_STORE(bytes_that_are_no_view_are_our_fault_and_told_to_nobody),
         WITH_STORE(administration_has_a_listener_of_its_own),
