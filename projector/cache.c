@@ -28,7 +28,7 @@ struct cache {
     size_t budget_bytes;
     size_t bytes; /* rows and values; tables and vectors aside */
     struct slots rows;
-    struct slots owners; /* hash of owner hash and view number -> head of a ring */
+    struct slots owners;   /* hash of owner hash and view number -> head of a ring */
     struct cache_row *lru; /* a ring's fixed point: next is the most recently used row, previous the least */
     struct dirty_rows dirty[RANGE_COUNT];
     size_t frozen_capacity; /* items of the job's list */

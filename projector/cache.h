@@ -29,7 +29,7 @@ enum cache_row_state { ROW_CLEAN, ROW_DIRTY, ROW_FROZEN };
 
 struct cache_row {
     uint64_t hash;
-    struct cache_value *value; /* NULL: absent */
+    struct cache_value *value;  /* NULL: absent */
     struct cache_row *previous; /* in the LRU, when it is clean */
     struct cache_row *next;
     uint8_t table;
@@ -71,8 +71,8 @@ void cache_put_absent(struct cache *cache, enum store_table table, struct span k
 
 /* Calls visit for each row of the view and owner whose key begins with prefix (owner hash and view number included),
  * present or not. The view must be one of by_owner. visit may change the row's value, nothing else. */
-void cache_walk_owner(struct cache *cache, struct span prefix,
-                      void (*visit)(void *self, struct cache_row *row), void *self);
+void cache_walk_owner(struct cache *cache, struct span prefix, void (*visit)(void *self, struct cache_row *row),
+                      void *self);
 
 /* --- jobs --- */
 
@@ -98,8 +98,8 @@ void cache_thaw(struct cache *cache, struct cache_frozen_list *list);
 
 /* --- budget --- */
 
-size_t cache_bytes(const struct cache *cache);        /* everything */
-size_t cache_dirty_bytes(const struct cache *cache);  /* of dirty rows, frozen ones aside */
+size_t cache_bytes(const struct cache *cache);       /* everything */
+size_t cache_dirty_bytes(const struct cache *cache); /* of dirty rows, frozen ones aside */
 size_t cache_dirty_rows(const struct cache *cache);
 size_t cache_row_count(const struct cache *cache);
 size_t cache_evictions(const struct cache *cache);

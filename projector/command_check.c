@@ -17,9 +17,14 @@ struct check_settings {
 
 static const struct config_option options[] = {
     COMMAND_COMMON_OPTIONS(struct check_settings),
-    {.name = "json", .kind = CONFIG_FLAG, .offset = offsetof(struct check_settings, is_json),
+    {.name = "json",
+     .kind = CONFIG_FLAG,
+     .offset = offsetof(struct check_settings, is_json),
      .help = "Prints the answer as JSON."},
-    {.name = "against", .kind = CONFIG_TEXT, .offset = offsetof(struct check_settings, against), .placeholder = "G",
+    {.name = "against",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(struct check_settings, against),
+     .placeholder = "G",
      .help = "Compares with a generation: what changes for readers.",
      .refused = "comparing with a generation is not supported by this version yet"},
 };

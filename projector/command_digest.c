@@ -15,11 +15,19 @@ struct digest_settings {
 
 static const struct config_option options[] = {
     COMMAND_COMMON_OPTIONS(struct digest_settings),
-    {.name = "store", .kind = CONFIG_TEXT, .offset = offsetof(struct digest_settings, store), .placeholder = "DIR",
-     .is_required = true, .help = "The store's directory."},
-    {.name = "json", .kind = CONFIG_FLAG, .offset = offsetof(struct digest_settings, is_json),
+    {.name = "store",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(struct digest_settings, store),
+     .placeholder = "DIR",
+     .is_required = true,
+     .help = "The store's directory."},
+    {.name = "json",
+     .kind = CONFIG_FLAG,
+     .offset = offsetof(struct digest_settings, is_json),
      .help = "Prints the answer as JSON."},
-    {.name = "check", .kind = CONFIG_FLAG, .offset = offsetof(struct digest_settings, is_checked),
+    {.name = "check",
+     .kind = CONFIG_FLAG,
+     .offset = offsetof(struct digest_settings, is_checked),
      .help = "Walks all views and compares the sums with what is there; takes as long as reading the store does."},
 };
 

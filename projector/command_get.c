@@ -19,11 +19,20 @@ struct get_settings {
 
 static const struct config_option options[] = {
     COMMAND_COMMON_OPTIONS(struct get_settings),
-    {.name = "store", .kind = CONFIG_TEXT, .offset = offsetof(struct get_settings, store), .placeholder = "DIR",
-     .is_required = true, .help = "The store's directory."},
-    {.name = "generation", .kind = CONFIG_TEXT, .offset = offsetof(struct get_settings, generation),
-     .placeholder = "G", .help = "Another generation than the served one."},
-    {.name = "json", .kind = CONFIG_FLAG, .offset = offsetof(struct get_settings, is_json),
+    {.name = "store",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(struct get_settings, store),
+     .placeholder = "DIR",
+     .is_required = true,
+     .help = "The store's directory."},
+    {.name = "generation",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(struct get_settings, generation),
+     .placeholder = "G",
+     .help = "Another generation than the served one."},
+    {.name = "json",
+     .kind = CONFIG_FLAG,
+     .offset = offsetof(struct get_settings, is_json),
      .help = "Prints view and positions as one JSON object."},
 };
 
@@ -165,9 +174,10 @@ const struct command command_get = {
                .name = "get",
                .arguments = "VIEW KEY...",
                .summary = "one view from the store, without a server",
-               .help = "Prints the view as JSON and the positions it is as of. Key fields as in URLs: bytes as base64url, "
-                       "enums by name or number. Works beside a running projector.\n\n"
-                       "  tarn-projector get --store /var/lib/tarn genetic-result u1",
+               .help =
+                   "Prints the view as JSON and the positions it is as of. Key fields as in URLs: bytes as base64url, "
+                   "enums by name or number. Works beside a running projector.\n\n"
+                   "  tarn-projector get --store /var/lib/tarn genetic-result u1",
                .options = options,
                .option_count = ARRAY_COUNT(options)},
     .settings_size = sizeof(struct get_settings),

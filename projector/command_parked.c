@@ -22,20 +22,41 @@ struct parked_settings {
 
 static const struct config_option options[] = {
     COMMAND_COMMON_OPTIONS(struct parked_settings),
-    {.name = "store", .kind = CONFIG_TEXT, .offset = offsetof(struct parked_settings, store), .placeholder = "DIR",
-     .is_required = true, .help = "The store's directory."},
-    {.name = "topic", .kind = CONFIG_TEXT, .offset = offsetof(struct parked_settings, topic), .placeholder = "TOPIC",
+    {.name = "store",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(struct parked_settings, store),
+     .placeholder = "DIR",
+     .is_required = true,
+     .help = "The store's directory."},
+    {.name = "topic",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(struct parked_settings, topic),
+     .placeholder = "TOPIC",
      .help = "With --key: the events of one key of one topic."},
-    {.name = "key", .kind = CONFIG_TEXT, .offset = offsetof(struct parked_settings, key), .placeholder = "KEY",
+    {.name = "key",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(struct parked_settings, key),
+     .placeholder = "KEY",
      .help = "The record key, or, of a key that isn't text, the base64 that `parked list` prints."},
-    {.name = "all", .kind = CONFIG_FLAG, .offset = offsetof(struct parked_settings, is_all),
+    {.name = "all",
+     .kind = CONFIG_FLAG,
+     .offset = offsetof(struct parked_settings, is_all),
      .help = "All parked events, those of records without a key included."},
-    {.name = "json", .kind = CONFIG_FLAG, .offset = offsetof(struct parked_settings, is_json),
+    {.name = "json",
+     .kind = CONFIG_FLAG,
+     .offset = offsetof(struct parked_settings, is_json),
      .help = "Prints the answer as JSON."},
-    {.name = "values", .kind = CONFIG_FLAG, .offset = offsetof(struct parked_settings, with_values),
+    {.name = "values",
+     .kind = CONFIG_FLAG,
+     .offset = offsetof(struct parked_settings, with_values),
      .help = "show: prints the events themselves (personal data)."},
-    {.name = "wait", .kind = CONFIG_TIME_MS, .offset = offsetof(struct parked_settings, wait_ms), .placeholder = "TIME",
-     .fallback = "30s", .min = 100, .max = 3600 * 1000,
+    {.name = "wait",
+     .kind = CONFIG_TIME_MS,
+     .offset = offsetof(struct parked_settings, wait_ms),
+     .placeholder = "TIME",
+     .fallback = "30s",
+     .min = 100,
+     .max = 3600 * 1000,
      .help = "retry, drop: how long a running projector may take."},
 };
 
@@ -214,7 +235,8 @@ static int ask_projector(const struct parked_settings *settings, const char *kin
     if (rc == ERR_AGAIN) {
         struct err ignored;
         if (control_withdraw(settings->store, id, &ignored) == ERR_ABSENT)
-            return err_set(err, ERR_BROKEN, "the projector has begun and not answered yet; look again with `parked list`");
+            return err_set(err, ERR_BROKEN,
+                           "the projector has begun and not answered yet; look again with `parked list`");
         return ERR_AGAIN;
     }
     if (rc == 0)
@@ -267,12 +289,13 @@ const struct command command_parked = {
                .name = "parked",
                .arguments = "[list|show|retry|drop]",
                .summary = "events that could not be applied, and what waits behind them",
-               .help = "A bad event stops its key, not its partition: it is parked with its reason, and later records of "
-                       "the same topic and key wait behind it. retry applies them in order until one fails; drop gives "
-                       "up those that failed, for good, and goes on with what waited.\n\n"
-                       "  tarn-projector parked list --store /var/lib/tarn\n"
-                       "  tarn-projector parked show --store /var/lib/tarn --topic users --key u1 --values\n"
-                       "  tarn-projector parked drop --store /var/lib/tarn --topic users --key u1",
+               .help =
+                   "A bad event stops its key, not its partition: it is parked with its reason, and later records of "
+                   "the same topic and key wait behind it. retry applies them in order until one fails; drop gives "
+                   "up those that failed, for good, and goes on with what waited.\n\n"
+                   "  tarn-projector parked list --store /var/lib/tarn\n"
+                   "  tarn-projector parked show --store /var/lib/tarn --topic users --key u1 --values\n"
+                   "  tarn-projector parked drop --store /var/lib/tarn --topic users --key u1",
                .options = options,
                .option_count = ARRAY_COUNT(options)},
     .settings_size = sizeof(struct parked_settings),

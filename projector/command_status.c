@@ -21,9 +21,15 @@ struct status_settings {
 
 static const struct config_option options[] = {
     COMMAND_COMMON_OPTIONS(struct status_settings),
-    {.name = "store", .kind = CONFIG_TEXT, .offset = offsetof(struct status_settings, store), .placeholder = "DIR",
-     .is_required = true, .help = "The store's directory."},
-    {.name = "json", .kind = CONFIG_FLAG, .offset = offsetof(struct status_settings, is_json),
+    {.name = "store",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(struct status_settings, store),
+     .placeholder = "DIR",
+     .is_required = true,
+     .help = "The store's directory."},
+    {.name = "json",
+     .kind = CONFIG_FLAG,
+     .offset = offsetof(struct status_settings, is_json),
      .help = "Prints the answer as JSON."},
 };
 
@@ -172,9 +178,8 @@ static int read_generation(const char *directory, const struct opened_store *ope
     if (rc < 0)
         return rc;
     status->state = !was_caught_up(&status->positions) ? "filling" : status->is_served ? "served" : "ready";
-    status->has_live =
-        live_figures_read(directory, clock_wall_ms(&clock_system), &status->live, &ignored) == 0 &&
-        strcmp(status->live.generation, status->name) == 0;
+    status->has_live = live_figures_read(directory, clock_wall_ms(&clock_system), &status->live, &ignored) == 0 &&
+                       strcmp(status->live.generation, status->name) == 0;
     return 0;
 }
 
@@ -188,7 +193,8 @@ static void add_json(const struct generation_status *status, struct buf *out)
 {
     if (out->at[out->len - 1] == '}')
         buf_add_byte(out, ',');
-    buf_add_format(out, "{\"name\":\"%s\",\"state\":\"%s\",\"traffic\":%d,\"schema\":\"%016" PRIx64 "\",\"partitions\":[",
+    buf_add_format(out,
+                   "{\"name\":\"%s\",\"state\":\"%s\",\"traffic\":%d,\"schema\":\"%016" PRIx64 "\",\"partitions\":[",
                    status->name, status->state, status->is_served ? 100 : 0, status->schema_hash);
     for (size_t i = 0; i < status->positions.count; i++) {
         const struct partition *partition = status->positions.partitions[i];
@@ -200,7 +206,8 @@ static void add_json(const struct generation_status *status, struct buf *out)
                        partition->number, position_of(partition), end_of(partition), lag_of(partition),
                        partition_state_name(partition->row.state));
     }
-    buf_add_format(out, "],\"events_per_s\":%" PRId64 ",\"time_left_s\":", status->has_live ? status->live.events_per_s : 0);
+    buf_add_format(out,
+                   "],\"events_per_s\":%" PRId64 ",\"time_left_s\":", status->has_live ? status->live.events_per_s : 0);
     if (status->has_live && status->live.time_left_s >= 0)
         buf_add_format(out, "%" PRId64, status->live.time_left_s);
     else

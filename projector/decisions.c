@@ -117,8 +117,8 @@ static void select_units(const struct decisions *decisions, const struct parked_
         const struct parked_unit *unit = parked_find(decisions->parked, keys[i].unit_hash, keys[i].topic);
         struct parked_key first = parked_key_of(unit, 0);
         bool is_first = first.partition == keys[i].partition && first.offset == keys[i].offset;
-        if (is_first && (selection->is_all ||
-                         (keys[i].topic == selection->topic && keys[i].unit_hash == hash64(selection->key))))
+        if (is_first &&
+            (selection->is_all || (keys[i].topic == selection->topic && keys[i].unit_hash == hash64(selection->key))))
             keys[found++] = keys[i];
     }
     *ret_keys = keys;

@@ -9,8 +9,8 @@ static int find_mark(struct erasures *erasures, const struct view *view, uint64_
 
 void erasures_init(struct erasures *erasures, struct rows *rows)
 {
-    *erasures = (struct erasures){.rows = rows, .owners = OWNER_SET_INIT, .key = BUF_INIT, .value = BUF_INIT,
-                                  .arena = ARENA_INIT};
+    *erasures = (struct erasures){
+        .rows = rows, .owners = OWNER_SET_INIT, .key = BUF_INIT, .value = BUF_INIT, .arena = ARENA_INIT};
 }
 
 void erasures_release(struct erasures *erasures)

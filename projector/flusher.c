@@ -19,7 +19,7 @@ struct flusher {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    struct job *job;     /* handed over, not finished */
+    struct job *job; /* handed over, not finished */
     struct job *finished;
     bool is_stopping;
     _Atomic bool gives_up; /* read between two rows of a job */

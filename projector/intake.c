@@ -8,8 +8,8 @@
 #include "schema/base/mem.h"
 
 struct topic_plan {
-    struct span type;               /* of records without a type header; empty: none */
-    struct event_plan tombstone;    /* handlers of a null value; handler_count 0: none */
+    struct span type;            /* of records without a type header; empty: none */
+    struct event_plan tombstone; /* handlers of a null value; handler_count 0: none */
     const struct view **views;
     size_t view_count;
 };

@@ -15,13 +15,13 @@ static const struct {
     const struct command *command;
     bool stays;
 } commands[] = {
-    {&command_check, false},  {&command_run, true}, {&command_status, false},
+    {&command_check, false},  {&command_run, true},  {&command_status, false},
     {&command_digest, false}, {&command_get, false}, {&command_parked, false},
 };
 
 /* Part of the language of this program, not of this version. */
-static const char *const later[] = {"rebuild", "compare", "promote", "rollback", "drop", "generations", "relay",
-                                    "verify"};
+static const char *const later[] = {"rebuild", "compare",     "promote", "rollback",
+                                    "drop",    "generations", "relay",   "verify"};
 
 const char *const command_log_formats[] = {"text", "json", NULL};
 const char *const command_log_levels[] = {"debug", "info", "warn", "error", NULL};
@@ -33,16 +33,19 @@ int command_exit_of(const struct err *err)
 
 static void print_help(FILE *to)
 {
-    fprintf(to, "Usage: %s COMMAND [--name VALUE]...\n\n"
-                "Folds protobuf events from Kafka into views for result screens, in a store that tarn-query serves.\n\n"
-                "Commands:\n", PROGRAM);
+    fprintf(to,
+            "Usage: %s COMMAND [--name VALUE]...\n\n"
+            "Folds protobuf events from Kafka into views for result screens, in a store that tarn-query serves.\n\n"
+            "Commands:\n",
+            PROGRAM);
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
         fprintf(to, "  %-8s %s\n", commands[i].command->config.name, commands[i].command->config.summary);
-    fprintf(to, "\nA first store in two steps:\n"
-                "  %s check screens.binpb\n"
-                "  %s run --schema screens.binpb --store DIR --brokers localhost:9092 --topics events\n\n"
-                "`%s COMMAND --help` says what a command takes.\n"
-                "Exit codes: 0 done, 1 fault, 2 usage or a mistake in the input, 3 a check found differences.\n",
+    fprintf(to,
+            "\nA first store in two steps:\n"
+            "  %s check screens.binpb\n"
+            "  %s run --schema screens.binpb --store DIR --brokers localhost:9092 --topics events\n\n"
+            "`%s COMMAND --help` says what a command takes.\n"
+            "Exit codes: 0 done, 1 fault, 2 usage or a mistake in the input, 3 a check found differences.\n",
             PROGRAM, PROGRAM, PROGRAM);
 }
 

@@ -29,13 +29,13 @@ struct materializer {
 
     struct flush_policy policy;
     struct job job;
-    bool is_in_flight;   /* the flusher has the job */
+    bool is_in_flight; /* the flusher has the job */
     bool is_to_be_retried;
-    uint64_t last_job;   /* number of the last job that was made */
-    uint64_t range_jobs[RANGE_COUNT];      /* the last job with that range, made, */
-    uint64_t range_commits[RANGE_COUNT];   /* and committed */
+    uint64_t last_job;                   /* number of the last job that was made */
+    uint64_t range_jobs[RANGE_COUNT];    /* the last job with that range, made, */
+    uint64_t range_commits[RANGE_COUNT]; /* and committed */
     int64_t range_frozen_us[RANGE_COUNT];
-    int64_t news_since_us;                 /* since when something isn't committed; 0: nothing */
+    int64_t news_since_us; /* since when something isn't committed; 0: nothing */
     int64_t retry_at_us;
     int64_t retry_ms;
     bool is_hurried;
@@ -148,10 +148,14 @@ static void count_batch(const int64_t *tally)
 {
     struct core_counters *counters = &core_counters;
     _Atomic int64_t *const values[TALLY_COUNT] = {
-        [OUTCOME_APPLIED] = &counters->applied,           [OUTCOME_SKIPPED_TYPE] = &counters->skipped_type,
-        [OUTCOME_SKIPPED_NULL] = &counters->skipped_null, [OUTCOME_ERASED] = &counters->erased,
-        [OUTCOME_PARKED] = &counters->parked,             [OUTCOME_WAITS] = &counters->parked,
-        [TALLY_REPLAYED] = &counters->replayed,           [TALLY_DROPPED] = &counters->skipped_dropped,
+        [OUTCOME_APPLIED] = &counters->applied,
+        [OUTCOME_SKIPPED_TYPE] = &counters->skipped_type,
+        [OUTCOME_SKIPPED_NULL] = &counters->skipped_null,
+        [OUTCOME_ERASED] = &counters->erased,
+        [OUTCOME_PARKED] = &counters->parked,
+        [OUTCOME_WAITS] = &counters->parked,
+        [TALLY_REPLAYED] = &counters->replayed,
+        [TALLY_DROPPED] = &counters->skipped_dropped,
         [TALLY_RECORDS] = &counters->records,
     };
 
@@ -261,7 +265,9 @@ static int take_in(struct materializer *m, struct err *err)
     if (job->rc == ERR_FULL) {
         metric_add(&core_counters.commit_failures, 1);
         m->stall = job->err;
-        m->retry_ms = m->retry_ms == 0 ? RETRY_FIRST_MS : m->retry_ms * 2 < RETRY_MAX_MS ? m->retry_ms * 2 : RETRY_MAX_MS;
+        m->retry_ms = m->retry_ms == 0                 ? RETRY_FIRST_MS
+                      : m->retry_ms * 2 < RETRY_MAX_MS ? m->retry_ms * 2
+                                                       : RETRY_MAX_MS;
         m->retry_at_us = clock_monotonic_us(m->options.clock) + m->retry_ms * 1000;
         m->is_to_be_retried = true;
         return 0;

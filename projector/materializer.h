@@ -42,13 +42,13 @@ struct materializer_listener {
 };
 
 struct materializer_options {
-    struct store *store;                         /* opened for writing; outlives the materializer */
-    const struct view_set *views;                /* outlives it too */
-    const struct generation_settings *settings;  /* likewise */
-    const struct record_source *source;          /* only header() is called; NULL: records have no headers */
-    const char *directory;                       /* DIR, for decisions in DIR/control; NULL: none */
-    size_t memory_bytes;                         /* of the cache, jobs included; at least MATERIALIZER_MEMORY_MIN */
-    size_t park_limit;                           /* parked events of one partition, waiting ones included */
+    struct store *store;                        /* opened for writing; outlives the materializer */
+    const struct view_set *views;               /* outlives it too */
+    const struct generation_settings *settings; /* likewise */
+    const struct record_source *source;         /* only header() is called; NULL: records have no headers */
+    const char *directory;                      /* DIR, for decisions in DIR/control; NULL: none */
+    size_t memory_bytes;                        /* of the cache, jobs included; at least MATERIALIZER_MEMORY_MIN */
+    size_t park_limit;                          /* parked events of one partition, waiting ones included */
     const struct clock_port *clock;
     struct materializer_listener listener;
 };
@@ -119,7 +119,7 @@ struct parked_selection {
 struct parked_outcome {
     size_t applied; /* waiting ones included */
     size_t dropped;
-    size_t left;    /* still parked, waiting ones included */
+    size_t left; /* still parked, waiting ones included */
 };
 
 /* Applies the events of each selected unit in offset order until one fails. ERR_ABSENT: none is parked there. */

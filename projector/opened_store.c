@@ -83,8 +83,8 @@ int opened_store_positions(const struct opened_store *opened, struct span owner,
         const struct partition_row *row = &partition->row;
         int32_t own = partitioner_partition((enum partitioner)row->partitioner, owner, (int32_t)row->partition_count);
         if (own < 0 || own == partition->number)
-            list[count++] = (struct shown_position){partition->topic, partition->number,
-                                                    partition->stored[range].next_offset - 1};
+            list[count++] =
+                (struct shown_position){partition->topic, partition->number, partition->stored[range].next_offset - 1};
     }
     positions_release(&positions);
     if (rc < 0) {

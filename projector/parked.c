@@ -16,8 +16,8 @@ static void put_row(struct parked_units *parked, const struct incoming *incoming
 
 void parked_init(struct parked_units *parked, struct rows *rows, struct positions *positions, size_t limit)
 {
-    *parked = (struct parked_units){.rows = rows, .positions = positions, .limit = limit, .key = BUF_INIT,
-                                    .value = BUF_INIT};
+    *parked =
+        (struct parked_units){.rows = rows, .positions = positions, .limit = limit, .key = BUF_INIT, .value = BUF_INIT};
 }
 
 void parked_release(struct parked_units *parked)

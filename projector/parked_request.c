@@ -72,8 +72,8 @@ int parked_request_read(const json_t *arguments, const struct generation_setting
 
 json_t *parked_outcome_write(const struct parked_outcome *outcome)
 {
-    return json_pack("{s:I,s:I,s:I}", "applied", (json_int_t)outcome->applied, "dropped",
-                     (json_int_t)outcome->dropped, "left", (json_int_t)outcome->left);
+    return json_pack("{s:I,s:I,s:I}", "applied", (json_int_t)outcome->applied, "dropped", (json_int_t)outcome->dropped,
+                     "left", (json_int_t)outcome->left);
 }
 
 int parked_outcome_read(const json_t *answer, struct parked_outcome *ret_outcome, struct err *err)

@@ -69,8 +69,8 @@ static int load_positions(struct positions *positions, struct store_reader *read
         rc = layout_parse_position_key(key, &topic, &number, &range, err);
         if (rc == 0)
             rc = layout_parse_position(value, &position, err);
-        if (rc == 0 && (topic >= positions->topic_count || number < 0 || number > PARTITION_NUMBER_MAX ||
-                        range >= RANGE_COUNT))
+        if (rc == 0 &&
+            (topic >= positions->topic_count || number < 0 || number > PARTITION_NUMBER_MAX || range >= RANGE_COUNT))
             rc = err_set(err, ERR_BROKEN, "the store has a position of a topic or partition that can't be");
         if (rc == 0) {
             struct partition *partition = positions_find(positions, topic, number);
@@ -122,8 +122,8 @@ static struct partition *partition_new(struct positions *positions, uint16_t top
         positions->by_topic_count[topic] = count;
     }
     positions->by_topic[topic][index] = partition;
-    positions->partitions = mem_grow(positions->partitions, positions->count, &positions->capacity,
-                                     sizeof(struct partition *));
+    positions->partitions =
+        mem_grow(positions->partitions, positions->count, &positions->capacity, sizeof(struct partition *));
     positions->partitions[positions->count++] = partition;
     qsort(positions->partitions, positions->count, sizeof(struct partition *), compare_partitions);
     return partition;
@@ -269,8 +269,8 @@ bool positions_must_write(const struct partition *partition, unsigned range, uin
         position.caught_up_at_ms = partition->caught_up_at_ms[range];
 
     bool has_moved = position.next_offset != stored->next_offset || !partition->has_stored;
-    bool is_overtaken = partition->row.end_offset > position.next_offset &&
-                        position.caught_up_at_ms > stored->caught_up_at_ms;
+    bool is_overtaken =
+        partition->row.end_offset > position.next_offset && position.caught_up_at_ms > stored->caught_up_at_ms;
     bool is_first_time = stored->caught_up_at_ms == 0 && position.caught_up_at_ms != 0;
     if (!has_moved && !is_overtaken && !is_first_time)
         return false;

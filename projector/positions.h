@@ -18,10 +18,10 @@ struct partition {
     struct position stored[RANGE_COUNT]; /* as in the store */
     struct partition_row row;            /* change through the functions below */
     struct partition_row stored_row;
-    bool has_stored;                     /* it has rows in the store */
-    size_t parked;                       /* parked events, waiting ones included */
+    bool has_stored; /* it has rows in the store */
+    size_t parked;   /* parked events, waiting ones included */
 
-    const struct record *last_record;    /* at cursor.last_offset while its batch lives: hashed by positions_end_batch() */
+    const struct record *last_record; /* at cursor.last_offset while its batch lives: hashed by positions_end_batch() */
     int64_t caught_up_at_ms[RANGE_COUNT]; /* newer than stored[].caught_up_at_ms when the store should learn of it */
 };
 
@@ -29,13 +29,13 @@ struct positions {
     struct partition **partitions; /* by topic and number; a partition's address stays */
     size_t count;
     size_t capacity;
-    struct partition ***by_topic;  /* by_topic[topic][number], NULL where there is none */
+    struct partition ***by_topic; /* by_topic[topic][number], NULL where there is none */
     size_t *by_topic_count;
     size_t topic_count;
-    uint64_t states_version;       /* grows whenever a state changes or a partition is added */
-    bool has_unhashed;             /* some last_record is set */
-    bool has_moved;                /* a cursor isn't where the store's positions are */
-    bool has_changed;              /* a partition's row isn't as the store has it */
+    uint64_t states_version; /* grows whenever a state changes or a partition is added */
+    bool has_unhashed;       /* some last_record is set */
+    bool has_moved;          /* a cursor isn't where the store's positions are */
+    bool has_changed;        /* a partition's row isn't as the store has it */
 };
 
 void positions_init(struct positions *positions, size_t topic_count);

@@ -215,7 +215,7 @@ static void any_interleaving_batch_size_and_kill_gives_the_same_bytes(void **sta
         unsigned kill_every;
         bool by_range;
     } runs[] = {
-        {2, 1000000, 0, false}, {3, 1, 0, false}, {4, 20, 0, true},  {5, 64, 0, true},   {6, 64, 5, false},
+        {2, 1000000, 0, false}, {3, 1, 0, false},  {4, 20, 0, true},   {5, 64, 0, true},    {6, 64, 5, false},
         {7, 64, 3, true},       {8, 500, 2, true}, {9, 100, 17, true}, {10, 20, 41, false}, {11, 20, 13, true},
     };
 
@@ -261,7 +261,8 @@ static void a_start_goes_on_at_the_oldest_range_and_drops_what_others_have(void 
     till_world_drain(&world);
     for (unsigned i = 0; i < 200; i++) {
         char expected[100];
-        snprintf(expected, sizeof(expected), "{\"person\":\"%s\",\"total\":1,\"bought\":1,\"name\":\"\"}", person_of(i));
+        snprintf(expected, sizeof(expected), "{\"person\":\"%s\",\"total\":1,\"bought\":1,\"name\":\"\"}",
+                 person_of(i));
         expect_view(&world, "customer", person_of(i), NULL, expected);
     }
     till_world_close(&world);
@@ -381,14 +382,17 @@ static void each_fault_has_its_reason(void **state)
     } rows[] = {
         {"ann", "till.v1.Bought", "\xff", 1, PARK_UNPARSEABLE, TOPIC_TILL},
         {"ann", NULL, "", 0, PARK_NO_TYPE, TOPIC_TILL},
-        {NULL, "till.v1.Bought", "\x0a\x03"
-                                 "ann",
+        {NULL, "till.v1.Bought",
+         "\x0a\x03"
+         "ann",
          5, PARK_NO_KEY, TOPIC_TILL},
-        {"ann", "till.v1.Bought", "\x0a\x03"
-                                  "bob\x12\x01r",
+        {"ann", "till.v1.Bought",
+         "\x0a\x03"
+         "bob\x12\x01r",
          8, PARK_FOREIGN_KEY, TOPIC_TILL},
-        {"ann", "till.v1.Bought", "\x0a\x03"
-                                  "ann\x12\x01r",
+        {"ann", "till.v1.Bought",
+         "\x0a\x03"
+         "ann\x12\x01r",
          8, PARK_WRONG_TOPIC, TOPIC_PEOPLE},
     };
 
@@ -557,7 +561,8 @@ static void a_partition_with_too_many_parked_events_stops_alone(void **state)
     assert_int_equal(partition->row.state, PARTITION_PARKED);
     assert_int_equal(partition->cursor.next_offset, 3); /* the fourth is read again */
     assert_int_equal(till_parked(&world, TOPIC_TILL, NULL), 3);
-    expect_view(&world, "customer", "ann", NULL, "unseen {\"person\":\"ann\",\"total\":0,\"bought\":0,\"name\":\"Ann\"}");
+    expect_view(&world, "customer", "ann", NULL,
+                "unseen {\"person\":\"ann\",\"total\":0,\"bought\":0,\"name\":\"Ann\"}");
 
     till_world_kill(&world); /* it stays stopped */
     till_world_start(&world);

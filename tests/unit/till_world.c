@@ -67,8 +67,11 @@ static void load_views(struct till_world *world)
 
 static void make_settings(struct till_world *world)
 {
-    world->settings = (struct generation_settings){.stream_count = 2, .topic_count = TILL_TOPICS, .type_header_count = 1,
-                                                   .max_view_bytes = 4096, .projection_version = PROJECTION_VERSION};
+    world->settings = (struct generation_settings){.stream_count = 2,
+                                                   .topic_count = TILL_TOPICS,
+                                                   .type_header_count = 1,
+                                                   .max_view_bytes = 4096,
+                                                   .projection_version = PROJECTION_VERSION};
     world->settings.streams = mem_zero(2, sizeof(struct topic_of_stream));
     world->settings.streams[0] = (struct topic_of_stream){mem_text("people"), mem_text("people.events")};
     world->settings.streams[1] = (struct topic_of_stream){mem_text("till"), mem_text("till.events")};
@@ -82,8 +85,8 @@ static void make_settings(struct till_world *world)
 
 void till_world_open(struct till_world *world, int32_t partition_count, uint64_t seed)
 {
-    *world = (struct till_world){.now_us = 1000000, .batch = 64, .park_limit = MATERIALIZER_PARK_LIMIT,
-                                 .turn = {.is_drained = false, .lag = 0}};
+    *world = (struct till_world){
+        .now_us = 1000000, .batch = 64, .park_limit = MATERIALIZER_PARK_LIMIT, .turn = {.is_drained = false, .lag = 0}};
     world->folder = scratch_folder_make();
     world->store_folder = mem_format("%s/store", world->folder);
     struct err err = {0};
@@ -190,8 +193,7 @@ static void put_text(struct buf *bytes, unsigned field, const char *text)
     buf_add_text(bytes, text);
 }
 
-static void add_event(struct till_world *world, uint16_t topic, const char *person, const char *type,
-                      struct buf *bytes)
+static void add_event(struct till_world *world, uint16_t topic, const char *person, const char *type, struct buf *bytes)
 {
     struct span value = buf_span(bytes);
 
