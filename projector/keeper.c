@@ -185,7 +185,7 @@ static void stop(struct keeper *keeper, struct kept *kept, enum log_verdict verd
     struct partition_row row = kept->partition->row;
 
     /* Read on since the last look that recognized the log: some of it may have been of another one. */
-    if (kept->phase == READING && kept->trusted.offset != kept->newest.offset)
+    if (kept->phase == READING && kept->partition->cursor.last_offset > kept->trusted.offset)
         row.start_after = NOT_TO_HEAL;
     row.state = verdict == LOG_LOST ? PARTITION_LOST : PARTITION_REWRITTEN;
     keeper_drop(keeper, kept);
