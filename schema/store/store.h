@@ -1,7 +1,7 @@
 /* schema/store/store.h - one generation on disk: an LMDB environment, one writer, many readers.
  *
- * The only file that includes lmdb.h is store.c. Tables are LMDB's named databases; layout.h says what their keys and
- * values hold. A commit is atomic and never corrupt; what a power cut loses, Kafka replays.
+ * No caller sees lmdb.h: that stays behind environment.h. Tables are LMDB's named databases; layout.h says what their keys
+ * and values hold. A commit is atomic and never corrupt; what a power cut loses, Kafka replays.
  *
  * Threads: a store may be shared; a store_reader belongs to the thread that uses it at the moment (MDB_NOTLS), one
  * store_writer at a time exists in a process, and DIR/lock (lock.h) sees to it that there is one process. */
