@@ -1,4 +1,5 @@
-/* A few `name value` lines, written beside and renamed; not synced, as nobody needs it after a crash. */
+/* A few `name value` lines, written beside and renamed; not synced, as nobody needs it after a crash. On a full disk there
+ * is no room beside, and that is when people look: the file that is there has a block already, and is written over. */
 #include "projector/live_figures.h"
 
 #include <errno.h>
@@ -15,11 +16,22 @@
 
 enum { FILE_BYTES_MAX = 1024 };
 
+static int write_text(int fd, struct span text)
+{
+    ssize_t written = write(fd, text.at, text.len);
+
+    if (written < 0)
+        return errno;
+    return (size_t)written == text.len ? 0 : ENOSPC;
+}
+
+static int replace(const char *folder, const char *path, struct span text);
+static int write_over(const char *path, struct span text);
+
 int live_figures_write(const char *directory, const struct live_figures *figures, struct err *err)
 {
     char *folder = mem_format("%s/control", directory);
     char *path = mem_format("%s/live", folder);
-    char *beside = mem_format("%s/.live.tmp", folder);
     char text[FILE_BYTES_MAX];
     int rc = 0;
 
@@ -28,17 +40,48 @@ int live_figures_write(const char *directory, const struct live_figures *figures
                        "\ngeneration %s\nproblem %s\n",
                        figures->written_at_ms, figures->events_per_s, figures->time_left_s, figures->generation,
                        figures->problem);
-    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0 && errno == ENOENT && mkdir(folder, 0700) == 0)
-        fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, text, (size_t)len) != len || rename(beside, path) < 0)
-        rc = err_set_errno(err, ERR_BROKEN, errno, "%s", path);
-    if (fd >= 0)
-        close(fd);
-    free(beside);
+    int failure = replace(folder, path, span_of(text, (size_t)len));
+    if ((failure == ENOSPC || failure == EDQUOT) && write_over(path, span_of(text, (size_t)len)) == 0)
+        failure = 0;
+    if (failure != 0)
+        rc = err_set_errno(err, ERR_BROKEN, failure, "%s", path);
     free(path);
     free(folder);
     return rc;
+}
+
+/* Both return 0 or an errno. */
+static int replace(const char *folder, const char *path, struct span text)
+{
+    char *beside = mem_format("%s/.live.tmp", folder);
+    int failure = 0;
+
+    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 && errno == ENOENT && mkdir(folder, 0700) == 0)
+        fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        failure = errno;
+    else
+        failure = write_text(fd, text);
+    if (failure == 0 && rename(beside, path) < 0)
+        failure = errno;
+    if (fd >= 0)
+        close(fd);
+    free(beside);
+    return failure;
+}
+
+static int write_over(const char *path, struct span text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return errno;
+    int failure = write_text(fd, text);
+    if (failure == 0 && ftruncate(fd, (off_t)text.len) < 0)
+        failure = errno;
+    close(fd);
+    return failure;
 }
 
 /* The rest of the line that begins with the name, or "". */

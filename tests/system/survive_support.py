@@ -14,6 +14,7 @@ import requests
 
 from tarn import BUILD, PATIENCE, ROOT
 from tarn.events import Schema
+from tarn.waiting import wait_until
 from tarn.workload import events
 
 SURVIVE = ROOT / "build" / "protos" / "survive.binpb"
@@ -111,6 +112,17 @@ class Readers:
     def check(self):
         assert not self.faults, self.faults[:5]
         assert self.answers.get(200, 0) > 0, f"no screen was seen: {self.answers}"
+
+    def wait_answers(self, count):
+        """Until there are so many more screens."""
+        enough = self.answers.get(200, 0) + count
+
+        def are_enough():
+            self.check()
+            assert self.answers[200] >= enough, f"answers: {self.answers}"
+            return True
+
+        wait_until(are_enough, f"{count} screens", 30, alive=[self.query.process])
 
     def _run(self):
         session = requests.Session()
