@@ -20,6 +20,9 @@
 
 enum { BATCH = 10000, MEMORY_BYTES = 1 << 30, VIEWS_MAX = 2000, ROUNDS = 20 };
 
+/* Address space that valgrind has, too. */
+#define MAP_BYTES ((uint64_t)8 << 30)
+
 static void fail(const char *what, const char *why)
 {
     fprintf(stderr, "bench-fold: %s: %s\n", what, why);
@@ -280,7 +283,7 @@ int main(int argc, char **argv)
     }
     size_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 100000;
     char folder[] = "/tmp/tarn-bench-fold-XXXXXX";
-    struct store_options options = {.access = STORE_READ_WRITE};
+    struct store_options options = {.access = STORE_READ_WRITE, .map_bytes = MAP_BYTES};
     struct view_set *views = views_load(argv[1]);
     struct store *store = NULL;
     struct err err = {0};

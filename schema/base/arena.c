@@ -2,7 +2,6 @@
 #include "schema/base/arena.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "schema/base/mem.h"
 
@@ -89,18 +88,4 @@ size_t arena_footprint(const struct arena *arena)
     for (const struct arena_block *block = arena->spare; block != NULL; block = block->older)
         total += block->size;
     return total;
-}
-
-void *arena_zero(struct arena *arena, size_t size)
-{
-    return memset(arena_alloc(arena, size), 0, size);
-}
-
-void *arena_copy(struct arena *arena, const void *at, size_t size)
-{
-    void *to = arena_alloc(arena, size);
-
-    if (size)
-        memcpy(to, at, size);
-    return to;
 }

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct arena_block;
 
@@ -37,7 +38,18 @@ static inline void *arena_alloc(struct arena *arena, size_t size)
     return at;
 }
 
-void *arena_zero(struct arena *arena, size_t size);
-void *arena_copy(struct arena *arena, const void *at, size_t size);
+static inline void *arena_zero(struct arena *arena, size_t size)
+{
+    return memset(arena_alloc(arena, size), 0, size);
+}
+
+static inline void *arena_copy(struct arena *arena, const void *at, size_t size)
+{
+    void *to = arena_alloc(arena, size);
+
+    if (size > 0)
+        memcpy(to, at, size);
+    return to;
+}
 
 #endif

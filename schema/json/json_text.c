@@ -42,6 +42,15 @@ static uint8_t *digits_before(uint8_t *end, uint64_t value)
 uint8_t *json_put_uint(uint8_t *to, uint64_t value)
 {
     uint8_t digits[20];
+
+    if (value < 10) {
+        *to = (uint8_t)('0' + value);
+        return to + 1;
+    }
+    if (value < 100) {
+        memcpy(to, &digit_pairs[value * 2], 2);
+        return to + 2;
+    }
     uint8_t *from = digits_before(digits + sizeof(digits), value);
     size_t length = (size_t)(digits + sizeof(digits) - from);
 
@@ -139,9 +148,36 @@ static bool is_special(double value)
     return !isfinite(value) || (value == 0 && signbit(value));
 }
 
+/* Up to three digits behind the point, which is most of what views hold: found by one division. Thousandths are far
+ * enough apart below 10^9 that no other decimal of as few digits reads as the same double. */
+static inline uint8_t *put_thousandths(uint8_t *to, uint64_t thousandths)
+{
+    uint64_t fraction = thousandths % 1000;
+
+    to = json_put_uint(to, thousandths / 1000);
+    if (fraction == 0)
+        return to;
+    to[0] = '.';
+    to[1] = (uint8_t)('0' + fraction / 100);
+    memcpy(to + 2, &digit_pairs[fraction % 100 * 2], 2);
+    return to + (fraction % 10 != 0 ? 4 : fraction % 100 != 0 ? 3 : 2);
+}
+
 uint8_t *json_put_double(uint8_t *to, double value)
 {
-    return is_special(value) ? put_special(to, value) : put_number(to, value, false);
+    double positive = fabs(value);
+
+    if (is_special(value))
+        return put_special(to, value);
+    if (positive < 1e9) {
+        uint64_t thousandths = (uint64_t)(positive * 1000 + 0.5);
+        if ((double)thousandths / 1000 == positive) {
+            if (value < 0)
+                *to++ = '-';
+            return put_thousandths(to, thousandths);
+        }
+    }
+    return put_number(to, value, false);
 }
 
 uint8_t *json_put_float(uint8_t *to, float value)
@@ -210,6 +246,37 @@ static size_t copy_plain(uint8_t *to, const uint8_t *from, size_t len, uint8_t *
         *seen |= from[done];
     }
     return done;
+}
+
+uint8_t *json_put_plain(uint8_t *to, struct span text, const uint8_t *readable_end)
+{
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"');
+    const __m128i backslash = _mm_set1_epi8('\\');
+    const __m128i space = _mm_set1_epi8(' ');
+    const uint8_t *from = text.at;
+
+    if ((size_t)(readable_end - from) < ((text.len + 15) & ~(size_t)15))
+        return NULL;
+    *to++ = '"';
+    for (size_t done = 0; done < text.len; done += 16) {
+        /* As signed numbers, bytes outside of ASCII are below the space, as control characters are. */
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(from + done));
+        __m128i special = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
+                                       _mm_cmplt_epi8(bytes, space));
+        unsigned found = (unsigned)_mm_movemask_epi8(special);
+        if (text.len - done < 16)
+            found &= (1u << (text.len - done)) - 1;
+        if (found != 0)
+            return NULL;
+        _mm_storeu_si128((__m128i *)(void *)(to + done), bytes);
+    }
+    to[text.len] = '"';
+    return to + text.len + 1;
+#else
+    (void)to, (void)text, (void)readable_end;
+    return NULL;
+#endif
 }
 
 static uint8_t *put_escape(uint8_t *to, uint8_t byte)

@@ -83,7 +83,8 @@ static const struct render_type *intern(struct plan_build *build, const struct m
     struct render_type *made = arena_zero(&build->plan->arena, sizeof(*made));
     made->type = type;
     made->rules = rules;
-    made->fields = arena_zero(&build->plan->arena, type->field_count * sizeof(*made->fields));
+    made->fields = arena_zero(&build->plan->arena, (type->field_count + 1) * sizeof(*made->fields));
+    made->fields[type->field_count].tag = UINT32_MAX;
     made->next = *first;
     *first = made;
     build->queue = mem_grow(build->queue, build->queued, &build->capacity, sizeof(struct render_type *));
@@ -100,10 +101,20 @@ static const struct message_rules *rules_inside(const struct message_rules *rule
     return NULL;
 }
 
+/* A copy with room to be read in steps. */
+static struct span padded(struct render_plan *plan, struct span text)
+{
+    uint8_t *copy = arena_zero(&plan->arena, text.len + RENDER_COPY_STEP);
+
+    if (text.len > 0)
+        memcpy(copy, text.at, text.len);
+    return span_of(copy, text.len);
+}
+
 static struct span quoted(struct render_plan *plan, const char *name)
 {
     size_t length = strlen(name);
-    uint8_t *text = arena_alloc(&plan->arena, length + 2);
+    uint8_t *text = arena_zero(&plan->arena, length + 2 + RENDER_COPY_STEP);
 
     text[0] = '"';
     memcpy(text + 1, name, length);
@@ -175,6 +186,7 @@ static void fill(struct plan_build *build, struct render_type *type)
     for (size_t i = 0; i < type->type->field_count; i++) {
         struct render_field *field = &type->fields[i];
         field->type = &type->type->fields[i];
+        field->tag = field->type->tag;
         field->is_null = field->type->enumeration != NULL &&
                          strcmp(field->type->enumeration->full_name, "google.protobuf.NullValue") == 0;
         if (field->type->message != NULL)
@@ -192,7 +204,7 @@ static void fill(struct plan_build *build, struct render_type *type)
         size_t key_len = text.len;
         buf_add_span(&text, field->empty);
         buf_add_byte(&text, ',');
-        const uint8_t *copy = arena_copy(&plan->arena, text.at, text.len);
+        const uint8_t *copy = padded(plan, buf_span(&text)).at;
         field->key = span_of(copy, key_len);
         if (field->type->presence == PRESENCE_IMPLICIT || field->type->presence == PRESENCE_REPEATED)
             field->key_and_empty = span_of(copy, text.len);
@@ -201,6 +213,14 @@ static void fill(struct plan_build *build, struct render_type *type)
         type->fields[type->rules->hidden[i]->index].is_hidden = true;
     for (size_t i = 0; type->rules != NULL && i < type->rules->list_count; i++)
         type->fields[type->rules->lists[i].list->index].limit = type->rules->lists[i].limit;
+    buf_clear(&text);
+    for (size_t i = 0; i < type->type->field_count; i++) {
+        type->fields[i].empties_at = text.len;
+        if (!type->fields[i].is_hidden)
+            buf_add_span(&text, type->fields[i].key_and_empty);
+    }
+    type->fields[type->type->field_count].empties_at = text.len;
+    type->empties = padded(plan, buf_span(&text)).at;
     buf_release(&text);
 }
 

@@ -5,24 +5,30 @@
 #include "schema/json/render.h"
 #include "schema/message/wire.h"
 
+/* Texts that rendering copies stand in room that is a multiple of this, so that they go in steps of it. */
+enum { RENDER_COPY_STEP = 16 };
+
 struct render_field {
+    uint32_t tag; /* of one value; the sentinel behind the last field has one above all others */
+    uint32_t limit; /* of a list; 0: none */
     const struct field_type *type;
-    struct span key;           /* `"name":` */
-    struct span key_and_empty; /* `"name":0,` for a field that is printed when it isn't there; else empty */
-    struct span empty;         /* `0`: the default alone; what an implicit zero, or a map's missing value, reads as */
-    const struct span *enum_texts; /* `"NAME"` of the numbers 0 to enum_text_count - 1 */
-    uint32_t enum_text_count;
     const struct render_type *inner; /* of a message */
-    uint32_t limit;                  /* 0: none */
+    struct span key;                 /* `"name":` */
+    size_t empties_at;               /* in the type's `empties`: where those of the fields before this one end */
+    const struct span *enum_texts;   /* `"NAME"` of the numbers 0 to enum_text_count - 1 */
+    uint32_t enum_text_count;
     bool is_hidden;
-    bool is_null; /* google.protobuf.NullValue */
+    bool is_null;              /* google.protobuf.NullValue */
+    struct span empty;         /* `0`: the default alone; what an implicit zero, or a map's missing value, reads as */
+    struct span key_and_empty; /* `"name":0,` for a field that is printed when it isn't there; else empty */
 };
 
 /* A message type as one view shows it. */
 struct render_type {
     const struct message_type *type;
     const struct message_rules *rules; /* NULL: everything is shown */
-    struct render_field *fields;       /* beside type->fields */
+    struct render_field *fields;       /* beside type->fields, sentinel included */
+    const uint8_t *empties;            /* key_and_empty of all fields that aren't hidden, one behind the other */
     struct render_type *next;          /* the same type under other rules */
 };
 
@@ -50,26 +56,25 @@ static inline const struct field_selection *selection_inside(const struct field_
     return selection != NULL ? selection->fields[index].inner : NULL;
 }
 
-/* The field of a message's bytes that comes next: where it stands in type->fields. Numbers ascend in canonical bytes, so
- * it is most often the one at `guess`. NULL for a number without a field. */
-static inline const struct render_field *render_field_of(const struct render_type *type, uint32_t number, size_t guess)
+/* The field that a tag's number belongs to. NULL for a number without a field. */
+static inline const struct render_field *render_field_of(const struct render_type *type, uint32_t number)
 {
-    if (guess < type->type->field_count && type->fields[guess].type->number == number)
-        return &type->fields[guess];
     const struct field_type *field = message_type_field_number(type->type, number);
+
     return field != NULL ? &type->fields[field->index] : NULL;
 }
 
 /* True, with *at behind the tag, when another value of that field follows. */
 static inline bool is_continued(const uint8_t **at, const uint8_t *end, uint32_t number, enum wire_type *ret_wire)
 {
-    const uint8_t *from = *at;
-    uint32_t next;
+    const uint8_t *behind = *at;
+    uint32_t tag;
 
-    if (from < end && wire_read_tag(at, end, &next, ret_wire) && next == number)
-        return true;
-    *at = from;
-    return false;
+    if (behind >= end || !wire_read_whole_tag(&behind, end, &tag) || tag >> 3 != number)
+        return false;
+    *ret_wire = (enum wire_type)(tag & 7);
+    *at = behind;
+    return true;
 }
 
 int render_broken(struct err *err, const struct message_type *type, const char *what);

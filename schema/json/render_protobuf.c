@@ -46,7 +46,7 @@ static int write_message(const struct render_type *type, const struct field_sele
 
         if (!wire_read_tag(&at, end, &number, &wire))
             return render_broken(err, type->type, "bytes that don't parse");
-        const struct render_field *field = render_field_of(type, number, 0);
+        const struct render_field *field = render_field_of(type, number);
         if (field == NULL || !is_shown(type, selection, (size_t)(field - type->fields))) {
             if (!wire_skip(&at, end, number, wire, MESSAGE_DEPTH_MAX))
                 return render_broken(err, type->type, "a field that doesn't parse");

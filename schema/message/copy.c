@@ -22,6 +22,8 @@ ProtobufCMessage *message_copy(const ProtobufCMessage *message, struct arena *ar
     copy->unknown_fields = NULL;
     for (size_t i = 0; i < type->field_count; i++) {
         const struct field_type *field = &type->fields[i];
+        if (!field->is_deep)
+            continue;
         if (field->presence == PRESENCE_REPEATED) {
             copy_list(message, copy, field, arena);
             if (field->is_map)

@@ -58,7 +58,7 @@ int message_decode_own(const struct message_type *type, struct span bytes, struc
     return decode(&decoder, type, bytes, ret_message);
 }
 
-static int refuse(struct decoder *decoder, const struct message_type *type, const struct field_type *field,
+static COLD int refuse(struct decoder *decoder, const struct message_type *type, const struct field_type *field,
                   const char *what)
 {
     if (field == NULL)
@@ -68,52 +68,49 @@ static int refuse(struct decoder *decoder, const struct message_type *type, cons
 
 /* --- values ------------------------------------------------------------------------------------------------------- */
 
-/* One number off the wire into memory. */
-static inline bool read_number(const struct field_type *field, const uint8_t **at, const uint8_t *end, void *to)
+/* One number off the wire, as its bits stand in memory. */
+static inline bool read_number(const struct field_type *field, const uint8_t **at, const uint8_t *end,
+                               uint64_t *ret_bits)
 {
-    uint64_t eight = 0;
+    uint64_t bits = 0;
     uint32_t four = 0;
 
-    switch (wire_of(field)) {
-    case WIRE_32BIT:
-        if (!wire_read_fixed32(at, end, &four))
+    if (wire_of(field) == WIRE_VARINT) {
+        if (!wire_read_varint(at, end, &bits))
             return false;
-        memcpy(to, &four, sizeof(four));
-        return true;
-    case WIRE_64BIT:
-        if (!wire_read_fixed64(at, end, &eight))
+        if (field->kind == KIND_BOOL)
+            bits = bits != 0;
+        else if (field->kind == KIND_SINT32)
+            bits = (uint64_t)wire_unzigzag((uint32_t)bits);
+        else if (field->kind == KIND_SINT64)
+            bits = (uint64_t)wire_unzigzag(bits);
+    } else if (wire_of(field) == WIRE_64BIT) {
+        if (!wire_read_fixed64(at, end, &bits))
             return false;
-        memcpy(to, &eight, sizeof(eight));
-        return true;
-    case WIRE_VARINT:
-        break;
-    case WIRE_LENGTH:
-    case WIRE_GROUP_START:
-    case WIRE_GROUP_END:
-        return false;
+    } else {
+        if (wire_of(field) != WIRE_32BIT || !wire_read_fixed32(at, end, &four))
+            return false;
+        bits = four;
     }
-
-    if (!wire_read_varint(at, end, &eight))
-        return false;
-    if (field->kind == KIND_BOOL)
-        eight = eight != 0;
-    else if (field->kind == KIND_SINT32)
-        eight = (uint64_t)wire_unzigzag((uint32_t)eight);
-    else if (field->kind == KIND_SINT64)
-        eight = (uint64_t)wire_unzigzag(eight);
-    four = (uint32_t)eight;
-    if (field->element_size == sizeof(four))
-        memcpy(to, &four, sizeof(four));
-    else
-        memcpy(to, &eight, sizeof(eight));
+    *ret_bits = bits;
     return true;
 }
 
+static inline void put_number(const struct field_type *field, uint64_t bits, void *to)
+{
+    uint32_t four = (uint32_t)bits;
+
+    if (field->element_size == sizeof(four))
+        memcpy(to, &four, sizeof(four));
+    else
+        memcpy(to, &bits, sizeof(bits));
+}
+
 /* protobuf takes a closed enum's unknown number for an unknown field. */
-static bool is_unknown_enum(struct decoder *decoder, const struct field_type *field, const void *number)
+static inline bool is_unknown_enum(struct decoder *decoder, const struct field_type *field, uint64_t bits)
 {
     if (field->kind != KIND_ENUM || !field->enumeration->is_closed ||
-        enum_type_name(field->enumeration, *(const int32_t *)number) != NULL)
+        enum_type_name(field->enumeration, (int32_t)(uint32_t)bits) != NULL)
         return false;
     decoder->met_unknown_enum = true;
     return true;
@@ -140,10 +137,12 @@ static int decode_packed(struct decoder *decoder, ProtobufCMessage *message, con
         return refuse(decoder, field->parent, field, "a packed list that doesn't parse");
     uint8_t *to = list_reserve(message, field, more, decoder->arena);
     while (at < end) {
-        if (!read_number(field, &at, end, to))
+        uint64_t bits;
+        if (!read_number(field, &at, end, &bits))
             return refuse(decoder, field->parent, field, "a packed list that doesn't parse");
-        if (is_unknown_enum(decoder, field, to))
+        if (is_unknown_enum(decoder, field, bits))
             continue;
+        put_number(field, bits, to);
         to += size;
         ++*message_list_count(message, field);
     }
@@ -185,33 +184,23 @@ static int decode_message(struct decoder *decoder, ProtobufCMessage *message, co
             return 0;
         complete_entry(element, field->message, decoder->arena);
     }
-    *(ProtobufCMessage **)list_reserve(message, field, 1, decoder->arena) = element;
-    ++*message_list_count(message, field);
+    *(ProtobufCMessage **)list_add(message, field, decoder->arena) = element;
     return 0;
 }
 
 /* Where a value that isn't a message goes, with the field marked as set. */
 static inline void *place_for(struct decoder *decoder, ProtobufCMessage *message, const struct field_type *field)
 {
-    switch (field->presence) {
-    case PRESENCE_REPEATED: {
-        void *item = list_reserve(message, field, 1, decoder->arena);
-        ++*message_list_count(message, field);
-        return item;
-    }
-    case PRESENCE_ONEOF:
+    if (field->presence == PRESENCE_REPEATED)
+        return list_add(message, field, decoder->arena);
+    if (field->presence == PRESENCE_ONEOF)
         *(uint32_t *)message_at(message, field->quantifier_offset) = field->number;
-        break;
-    case PRESENCE_EXPLICIT:
+    else if (field->presence == PRESENCE_EXPLICIT)
         *(protobuf_c_boolean *)message_at(message, field->quantifier_offset) = 1;
-        break;
-    case PRESENCE_IMPLICIT:
-        break;
-    }
     return message_at(message, field->offset);
 }
 
-static int decode_text(struct decoder *decoder, ProtobufCMessage *message, const struct field_type *field,
+static inline int decode_text(struct decoder *decoder, ProtobufCMessage *message, const struct field_type *field,
                        struct span text)
 {
     if (field->kind == KIND_STRING && !decoder->is_own && !utf8_is_valid(text))
@@ -223,62 +212,83 @@ static int decode_text(struct decoder *decoder, ProtobufCMessage *message, const
     return 0;
 }
 
-static int decode_number(struct decoder *decoder, ProtobufCMessage *message, const struct field_type *field,
-                         const uint8_t **at, const uint8_t *end)
+static inline int decode_number(struct decoder *decoder, ProtobufCMessage *message, const struct field_type *field,
+                                const uint8_t **at, const uint8_t *end)
 {
-    uint64_t number = 0; /* room for the largest */
+    uint64_t bits;
 
-    if (!read_number(field, at, end, &number))
+    if (!read_number(field, at, end, &bits))
         return refuse(decoder, field->parent, field, "a number that doesn't parse");
-    if (is_unknown_enum(decoder, field, &number))
-        return 0;
-
-    void *to = place_for(decoder, message, field);
-    if (field->element_size == sizeof(uint32_t))
-        memcpy(to, &number, sizeof(uint32_t));
-    else
-        memcpy(to, &number, sizeof(uint64_t));
+    if (!is_unknown_enum(decoder, field, bits))
+        put_number(field, bits, place_for(decoder, message, field));
     return 0;
 }
 
 /* --- messages ----------------------------------------------------------------------------------------------------- */
 
+/* A value that isn't announced by its field's own tag: a packed list, or an unknown field. field NULL: the type has none of
+ * that number. */
+static int decode_other(struct decoder *decoder, ProtobufCMessage *message, const struct field_type *field,
+                        uint32_t tag, const uint8_t **at, const uint8_t *end, unsigned depth)
+{
+    const struct message_type *type = message_type_of(message);
+    enum wire_type wire = (enum wire_type)(tag & 7);
+    struct span packed;
+
+    if (field != NULL && wire == WIRE_LENGTH && field->presence == PRESENCE_REPEATED && field->kind != KIND_GROUP) {
+        if (!wire_read_span(at, end, &packed))
+            return refuse(decoder, type, field, "longer than the message around it");
+        return decode_packed(decoder, message, field, packed);
+    }
+    if (!wire_skip(at, end, tag >> 3, wire, decoder->depth_max - depth))
+        return refuse(decoder, type, NULL, "an unknown field that doesn't parse");
+    return 0;
+}
+
+/* Fields mostly come by number, each with a tag of one byte: `next` is the first that may be meant, and a look at its tag
+ * settles it. type->fields has a sentinel behind its last. */
 static int decode_fields(struct decoder *decoder, ProtobufCMessage *message, struct span bytes, unsigned depth)
 {
     const struct message_type *type = message_type_of(message);
+    const struct field_type *next = type->fields;
     const uint8_t *at = bytes.at;
     const uint8_t *end = at + bytes.len;
 
     while (at < end) {
-        uint32_t number;
-        enum wire_type wire;
+        const struct field_type *field = next;
         struct span span;
-        int rc = 0;
+        int rc;
 
-        if (!wire_read_tag(&at, end, &number, &wire))
-            return refuse(decoder, type, NULL, "bytes that don't parse");
-        const struct field_type *field = message_type_field_number(type, number);
-        if (field != NULL && field->kind == KIND_GROUP && wire == WIRE_GROUP_START)
-            return refuse(decoder, type, field, "groups aren't supported");
-
-        bool is_known = field != NULL && wire == wire_of(field);
-        bool is_packed = field != NULL && !is_known && wire == WIRE_LENGTH && field->presence == PRESENCE_REPEATED &&
-                         field->kind != KIND_GROUP;
-        if (!is_known && !is_packed) {
-            if (!wire_skip(&at, end, number, wire, decoder->depth_max - depth))
-                return refuse(decoder, type, NULL, "an unknown field that doesn't parse");
-            continue;
-        }
-        if (wire != WIRE_LENGTH) {
-            rc = decode_number(decoder, message, field, &at, end);
-        } else if (!wire_read_span(&at, end, &span)) {
-            rc = refuse(decoder, type, field, "longer than the message around it");
-        } else if (is_packed) {
-            rc = decode_packed(decoder, message, field, span);
-        } else if (field->kind == KIND_MESSAGE) {
-            rc = decode_message(decoder, message, field, span, depth);
+        while (field->tag < *at)
+            field++;
+        if (field->tag == *at && *at < 0x80) {
+            at++;
         } else {
-            rc = decode_text(decoder, message, field, span);
+            uint32_t tag;
+            if (!wire_read_whole_tag(&at, end, &tag))
+                return refuse(decoder, type, NULL, "bytes that don't parse");
+            field = message_type_field_number(type, tag >> 3);
+            if (field == NULL || field->tag != tag) {
+                const uint8_t *behind = at; /* so that `at` stays in a register */
+                rc = decode_other(decoder, message, field, tag, &behind, end, depth);
+                if (rc < 0)
+                    return rc;
+                at = behind;
+                continue;
+            }
+        }
+        next = field;
+        if (wire_of(field) == WIRE_LENGTH) {
+            if (!wire_read_span(&at, end, &span))
+                rc = refuse(decoder, type, field, "longer than the message around it");
+            else if (field->kind == KIND_MESSAGE)
+                rc = decode_message(decoder, message, field, span, depth);
+            else
+                rc = decode_text(decoder, message, field, span);
+        } else if (field->kind == KIND_GROUP) {
+            rc = refuse(decoder, type, field, "groups aren't supported");
+        } else {
+            rc = decode_number(decoder, message, field, &at, end);
         }
         if (rc < 0)
             return rc;

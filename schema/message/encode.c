@@ -1,7 +1,8 @@
-/* The size is counted first, then the bytes are written from the last to the first, so that the length of a message
- * inside another is known when its turn comes and nothing is measured twice or moved. The result is what protobuf-c
- * packs, but for -0.0 in a field of implicit presence: protobuf writes it, protobuf-c leaves it out. */
-#include <assert.h>
+/* The bytes are written from the last to the first, at the end of the buffer's room, so that the length of a message
+ * inside another is known when its turn comes: nothing is measured beforehand, and the whole is moved once, to where it
+ * belongs. The result is what protobuf-c packs, but for -0.0 in a field of implicit presence: protobuf writes it,
+ * protobuf-c leaves it out. */
+#include <string.h>
 
 #include "schema/message/presence.h"
 #include "schema/message/wire.h"
@@ -105,17 +106,45 @@ size_t message_encoded_size(const ProtobufCMessage *message)
     return size;
 }
 
-/* --- backwards: each of these writes before `end` and returns where it began ------------------------------------- */
+/* --- backwards: each of these writes before `start` and returns where it began -------------------------------------- */
 
-static uint8_t *write_message(const ProtobufCMessage *message, uint8_t *end);
+struct encoder {
+    struct buf *buf;
+    uint8_t *limit; /* end of what the buffer held already */
+    uint8_t *end;   /* of its room, where writing began */
+};
 
-static inline uint8_t *write_varint(uint64_t value, uint8_t *end)
+/* A tag, and a number or a length. */
+enum { FIRST_ROOM_BYTES = 1024, HEAD_BYTES_MAX = WIRE_SHORT_BYTES_MAX + WIRE_VARINT_BYTES_MAX };
+
+static uint8_t *write_message(struct encoder *encoder, const ProtobufCMessage *message, uint8_t *start);
+
+static COLD uint8_t *make_room(struct encoder *encoder, uint8_t *start, size_t bytes)
+{
+    struct buf *buf = encoder->buf;
+    size_t old_capacity = buf->capacity;
+    size_t written = (size_t)(encoder->end - start);
+
+    buf_grow(buf, old_capacity - buf->len + bytes);
+    encoder->limit = buf->at + buf->len;
+    encoder->end = buf->at + buf->capacity;
+    return memmove(encoder->end - written, buf->at + old_capacity - written, written);
+}
+
+/* Sees to `bytes` of room before start, which may move. */
+static inline uint8_t *ensure_room(struct encoder *encoder, uint8_t *start, size_t bytes)
+{
+    return (size_t)(start - encoder->limit) >= bytes ? start : make_room(encoder, start, bytes);
+}
+
+static inline uint8_t *write_varint(uint64_t value, uint8_t *start)
 {
     if (value < 0x80) {
-        *--end = (uint8_t)value;
-        return end;
+        *--start = (uint8_t)value;
+        return start;
     }
-    uint8_t *start = end - wire_varint_size(value);
+    uint8_t *end = start;
+    start -= wire_varint_size(value);
     for (uint8_t *at = start; at < end; at++) {
         *at = (uint8_t)(value | 0x80);
         value >>= 7;
@@ -124,96 +153,90 @@ static inline uint8_t *write_varint(uint64_t value, uint8_t *end)
     return start;
 }
 
-static inline uint8_t *write_tag(const struct field_type *field, enum wire_type wire, uint8_t *end)
-{
-    return write_varint((uint64_t)field->number << 3 | (uint64_t)wire, end);
-}
-
-static uint8_t *write_fixed(const void *item, size_t size, uint8_t *end)
+static inline uint8_t *write_fixed(const void *item, size_t size, uint8_t *start)
 {
     uint64_t value = 0;
     uint32_t four = 0;
 
     if (size == sizeof(four)) {
         memcpy(&four, item, sizeof(four));
-        value = four;
-    } else {
-        memcpy(&value, item, sizeof(value));
+        wire_put_fixed32(start - 4, four);
+        return start - 4;
     }
-    end -= size;
-    for (size_t i = 0; i < size; i++)
-        end[i] = (uint8_t)(value >> (8 * i));
-    return end;
+    memcpy(&value, item, sizeof(value));
+    wire_put_fixed64(start - 8, value);
+    return start - 8;
 }
 
-static inline uint8_t *write_item(const struct field_type *field, const void *item, uint8_t *end)
+/* Leaves room for a tag. */
+static ALWAYS_INLINE uint8_t *write_item(struct encoder *encoder, const struct field_type *field, const void *item,
+                                  uint8_t *start)
 {
     const ProtobufCBinaryData *text = item;
-    uint8_t *start = end;
+    size_t behind;
 
-    switch (wire_of(field)) {
-    case WIRE_VARINT:
-        return write_varint(varint_of(field, item), end);
-    case WIRE_32BIT:
-    case WIRE_64BIT:
-        return write_fixed(item, field->element_size, end);
-    case WIRE_LENGTH:
-        if (field->kind == KIND_MESSAGE) {
-            start = write_message(*(ProtobufCMessage *const *)item, end);
-        } else if (text->len > 0) {
-            start -= text->len;
-            memcpy(start, text->data, text->len);
-        }
-        return write_varint((uint64_t)(end - start), start);
-    case WIRE_GROUP_START:
-    case WIRE_GROUP_END:
-        break;
+    if (wire_of(field) != WIRE_LENGTH) {
+        start = ensure_room(encoder, start, HEAD_BYTES_MAX);
+        return wire_of(field) == WIRE_VARINT ? write_varint(varint_of(field, item), start)
+                                             : write_fixed(item, field->element_size, start);
     }
-    return end;
+    if (field->kind != KIND_MESSAGE) {
+        start = ensure_room(encoder, start, text->len + HEAD_BYTES_MAX) - text->len;
+        if (text->len > 0)
+            memcpy(start, text->data, text->len);
+        return write_varint(text->len, start);
+    }
+    behind = (size_t)(encoder->end - start);
+    start = write_message(encoder, *(ProtobufCMessage *const *)item, start);
+    start = ensure_room(encoder, start, HEAD_BYTES_MAX);
+    return write_varint((size_t)(encoder->end - start) - behind, start);
 }
 
-static uint8_t *write_list(const ProtobufCMessage *message, const struct field_type *field, uint8_t *end)
+static uint8_t *write_list(struct encoder *encoder, const ProtobufCMessage *message, const struct field_type *field,
+                           uint8_t *start)
 {
     const uint8_t *items = *message_list_items(message, field);
-    enum wire_type wire = wire_of(field);
-    uint8_t *start = end;
+    size_t behind = (size_t)(encoder->end - start);
 
     for (size_t i = *message_list_count(message, field); i-- > 0;) {
-        start = write_item(field, items + i * field->element_size, start);
+        start = write_item(encoder, field, items + i * field->element_size, start);
         if (!field->is_packed)
-            start = write_tag(field, wire, start);
+            start = write_varint(field->tag, start);
     }
-    if (field->is_packed)
-        start = write_tag(field, WIRE_LENGTH, write_varint((uint64_t)(end - start), start));
-    return start;
+    if (!field->is_packed)
+        return start;
+    start = ensure_room(encoder, start, HEAD_BYTES_MAX);
+    start = write_varint((size_t)(encoder->end - start) - behind, start);
+    return write_varint((uint64_t)field->number << 3 | WIRE_LENGTH, start);
 }
 
-static uint8_t *write_message(const ProtobufCMessage *message, uint8_t *end)
+static uint8_t *write_message(struct encoder *encoder, const ProtobufCMessage *message, uint8_t *start)
 {
     const struct message_type *type = message_type_of(message);
 
     for (size_t i = type->field_count; i-- > 0;) {
         const struct field_type *field = &type->fields[i];
-        if (!is_set(message, field) || field->kind == KIND_GROUP)
+        if (!is_set(message, field))
             continue;
-        if (field->presence == PRESENCE_REPEATED)
-            end = write_list(message, field, end);
-        else
-            end = write_tag(field, wire_of(field),
-                            write_item(field, message_at(message, field->offset), end));
+        if (field->presence == PRESENCE_REPEATED) {
+            start = write_list(encoder, message, field, start);
+        } else {
+            start = write_item(encoder, field, message_at(message, field->offset), start);
+            start = write_varint(field->tag, start);
+        }
     }
-    return end;
+    return start;
 }
 
 void message_encode(const ProtobufCMessage *message, struct buf *buf)
 {
-    size_t size = message_encoded_size(message);
+    struct encoder encoder = {.buf = buf};
 
-    if (size == 0)
-        return;
-    uint8_t *start = buf_reserve(buf, size);
-
-    uint8_t *written = write_message(message, start + size);
-    assert(written == start);
-    buf->len += size;
+    buf_reserve(buf, FIRST_ROOM_BYTES);
+    encoder.limit = buf->at + buf->len;
+    encoder.end = buf->at + buf->capacity;
+    uint8_t *start = write_message(&encoder, message, encoder.end);
+    size_t written = (size_t)(encoder.end - start);
+    memmove(encoder.limit, start, written);
+    buf->len += written;
 }

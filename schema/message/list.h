@@ -16,7 +16,24 @@ static inline size_t list_capacity(size_t count)
     return (size_t)1 << (64 - __builtin_clzll(count - 1));
 }
 
+/* Whether a list of that many elements has no room for another. */
+static inline bool list_is_full(size_t count)
+{
+    return (count & (count - 1)) == 0 && (count == 0 || count >= LIST_CAPACITY_MIN);
+}
+
 /* Makes room for `more` elements behind the list's last and returns where they go; the count stays. */
 void *list_reserve(ProtobufCMessage *message, const struct field_type *field, size_t more, struct arena *arena);
+
+/* The place of one more element, which is counted; what it holds is up to the caller. */
+static inline void *list_add(ProtobufCMessage *message, const struct field_type *field, struct arena *arena)
+{
+    size_t count = *message_list_count(message, field);
+
+    if (list_is_full(count))
+        list_reserve(message, field, 1, arena);
+    *message_list_count(message, field) = count + 1;
+    return (uint8_t *)*message_list_items(message, field) + count * field->element_size;
+}
 
 #endif

@@ -85,11 +85,7 @@ void *list_reserve(ProtobufCMessage *message, const struct field_type *field, si
 
 void *message_list_append(ProtobufCMessage *message, const struct field_type *field, struct arena *arena)
 {
-    void *item = list_reserve(message, field, 1, arena);
-
-    memset(item, 0, field->element_size);
-    ++*message_list_count(message, field);
-    return item;
+    return memset(list_add(message, field, arena), 0, field->element_size);
 }
 
 /* --- values ------------------------------------------------------------------------------------------------------- */

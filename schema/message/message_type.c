@@ -81,7 +81,8 @@ int message_type_build(struct type_set *set, struct message_type *type, const Me
     if (count > 0)
         qsort(build.descriptors, count, sizeof(*build.descriptors), compare_descriptors);
 
-    build.fields = arena_zero(&set->arena, count * sizeof(*build.fields));
+    build.fields = arena_zero(&set->arena, (count + 1) * sizeof(*build.fields));
+    build.fields[count].tag = UINT32_MAX;
     type->fields = build.fields;
     type->field_count = count;
     for (size_t i = 0; i < count && rc == 0; i++) {
@@ -153,6 +154,7 @@ static int build_field(struct message_build *build, struct field_type *field, co
     field->parent = type;
     field->element_size = kinds[field->kind].size;
     field->wire = (uint8_t)wire_type_of(field->kind);
+    field->tag = field->number << 3 | field->wire;
     field->is_required = d->label == GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__LABEL__LABEL_REQUIRED;
     field->tarn_options = descriptor_set_option(d->options != NULL ? &d->options->base : NULL, FIELD_OPTION,
                                                 &build->set->arena);
@@ -174,6 +176,7 @@ static int build_field(struct message_build *build, struct field_type *field, co
         build->type->needs_required = true;
 
     int rc = resolve(build, field, d, err);
+    field->is_deep = is_repeated || field->kind == KIND_MESSAGE || field->kind == KIND_ENUM;
     if (rc == 0 && field->message != NULL && field->message->is_map_entry) {
         if (!is_repeated)
             return err_set(err, ERR_INPUT, "%.500s.%.200s: not a map", type->full_name, field->name);

@@ -20,14 +20,13 @@ static inline bool is_pointer(const struct field_type *field)
     return field->kind == KIND_MESSAGE || field->kind == KIND_GROUP;
 }
 
-/* By bits: -0.0 isn't zero, as protobuf has it. */
+/* By bits: -0.0 isn't zero, as protobuf has it. Of a string or bytes the first eight bytes are the length. */
 static inline bool is_zero(const struct field_type *field, const void *at)
 {
-    uint32_t four = 0;
-    uint64_t eight = 0;
+    _Static_assert(offsetof(ProtobufCBinaryData, len) == 0 && sizeof(size_t) == 8, "a length is read as eight bytes");
+    uint32_t four;
+    uint64_t eight;
 
-    if (field->kind == KIND_STRING || field->kind == KIND_BYTES)
-        return ((const ProtobufCBinaryData *)at)->len == 0;
     if (field->element_size == sizeof(four)) {
         memcpy(&four, at, sizeof(four));
         return four == 0;
@@ -38,16 +37,12 @@ static inline bool is_zero(const struct field_type *field, const void *at)
 
 static inline bool is_set(const ProtobufCMessage *message, const struct field_type *field)
 {
-    switch (field->presence) {
-    case PRESENCE_REPEATED:
-        return *message_list_count(message, field) > 0;
-    case PRESENCE_ONEOF:
-        return *case_of(message, field) == field->number;
-    case PRESENCE_IMPLICIT:
+    if (field->presence == PRESENCE_IMPLICIT)
         return !is_zero(field, message_at(message, field->offset));
-    case PRESENCE_EXPLICIT:
-        break;
-    }
+    if (field->presence == PRESENCE_REPEATED)
+        return *message_list_count(message, field) > 0;
+    if (field->presence == PRESENCE_ONEOF)
+        return *case_of(message, field) == field->number;
     return is_pointer(field) ? *(void **)message_at(message, field->offset) != NULL : *has_of(message, field) != 0;
 }
 

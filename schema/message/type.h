@@ -66,21 +66,25 @@ struct enum_type {
 };
 
 struct field_type {
-    const char *name;
-    const char *json_name;
-    uint32_t number;
-    uint32_t index; /* in parent->fields, and in parent->pb.fields */
+    /* What encoding and decoding ask of every field stands together. */
     enum field_kind kind;
     enum field_presence presence;
+    uint32_t tag;   /* number and wire type of one value; a packed list has another */
+    uint8_t wire;   /* enum wire_type of one value (wire.h) */
+    bool is_packed; /* how we write it */
     bool is_map;
-    bool is_required; /* proto2 */
-    bool is_packed;   /* how we write it */
-    uint8_t wire;     /* enum wire_type of one value (wire.h) */
+    bool is_deep;   /* a copy needs more than its bytes: a list, a message, an enum, which may be closed */
     size_t offset;            /* of the value in the message struct */
     size_t quantifier_offset; /* of has (protobuf_c_boolean), of the oneof's case (uint32_t), or of the count (size_t) */
     size_t element_size;      /* of one value in memory */
-    const struct message_type *message;     /* of KIND_MESSAGE, else NULL */
-    const struct enum_type *enumeration;    /* of KIND_ENUM, else NULL */
+    const struct message_type *message;  /* of KIND_MESSAGE, else NULL */
+    const struct enum_type *enumeration; /* of KIND_ENUM, else NULL */
+
+    const char *name;
+    const char *json_name;
+    uint32_t number;
+    uint32_t index;   /* in parent->fields, and in parent->pb.fields */
+    bool is_required; /* proto2 */
     const struct message_type *parent;
     struct span tarn_options; /* the bytes of (tarn.field); `at` is NULL when there are none */
 };
@@ -105,7 +109,7 @@ struct message_type {
     const char *name;              /* "AnalysisCompleted" */
     const char *package;
     const char *file;              /* "genetics/events.proto" */
-    const struct field_type *fields; /* by number, ascending */
+    const struct field_type *fields; /* by number, ascending; behind the last a sentinel whose tag is above all others */
     size_t field_count;
     const uint16_t *by_number; /* index + 1 of the field with a number < by_number_count; 0: there is none */
     uint32_t by_number_count;

@@ -4,6 +4,7 @@
 #ifndef TARN_MESSAGE_WIRE_H
 #define TARN_MESSAGE_WIRE_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,17 +31,27 @@ bool wire_skip(const uint8_t **at, const uint8_t *end, uint32_t number, enum wir
 
 bool wire_read_long_varint(const uint8_t **at, const uint8_t *end, uint64_t *ret_value);
 
-/* At most 10 bytes; bits beyond the 64th are dropped, as everywhere. */
+/* At most 10 bytes; bits beyond the 64th are dropped, as everywhere. The long way gets variables of its own, so that those
+ * of the loops around this stay in registers. */
 static inline bool wire_read_varint(const uint8_t **at, const uint8_t *end, uint64_t *ret_value)
 {
-    if (*at < end && **at < 0x80) {
-        *ret_value = *(*at)++;
+    const uint8_t *from = *at;
+    uint64_t value;
+
+    if (from < end && *from < 0x80) {
+        *ret_value = *from;
+        *at = from + 1;
         return true;
     }
-    return wire_read_long_varint(at, end, ret_value);
+    if (!wire_read_long_varint(&from, end, &value))
+        return false;
+    *ret_value = value;
+    *at = from;
+    return true;
 }
 
-static inline bool wire_read_tag(const uint8_t **at, const uint8_t *end, uint32_t *ret_number, enum wire_type *ret_wire)
+/* Number and wire type in one, as in field_type's tag. */
+static inline bool wire_read_whole_tag(const uint8_t **at, const uint8_t *end, uint32_t *ret_tag)
 {
     const uint8_t *from = *at;
     uint64_t tag;
@@ -48,7 +59,17 @@ static inline bool wire_read_tag(const uint8_t **at, const uint8_t *end, uint32_
     if (!wire_read_varint(at, end, &tag) || tag > UINT32_MAX || tag < 8 || (tag & 7) > WIRE_32BIT ||
         *at - from > WIRE_SHORT_BYTES_MAX)
         return false;
-    *ret_number = (uint32_t)(tag >> 3);
+    *ret_tag = (uint32_t)tag;
+    return true;
+}
+
+static inline bool wire_read_tag(const uint8_t **at, const uint8_t *end, uint32_t *ret_number, enum wire_type *ret_wire)
+{
+    uint32_t tag;
+
+    if (!wire_read_whole_tag(at, end, &tag))
+        return false;
+    *ret_number = tag >> 3;
     *ret_wire = (enum wire_type)(tag & 7);
     return true;
 }
@@ -66,23 +87,39 @@ static inline bool wire_read_span(const uint8_t **at, const uint8_t *end, struct
     return true;
 }
 
+static inline void wire_put_fixed32(uint8_t *to, uint32_t value)
+{
+    value = htole32(value);
+    memcpy(to, &value, sizeof(value));
+}
+
+static inline void wire_put_fixed64(uint8_t *to, uint64_t value)
+{
+    value = htole64(value);
+    memcpy(to, &value, sizeof(value));
+}
+
 static inline bool wire_read_fixed32(const uint8_t **at, const uint8_t *end, uint32_t *ret_value)
 {
-    if (end - *at < 4)
+    uint32_t value;
+
+    if ((size_t)(end - *at) < sizeof(value))
         return false;
-    *ret_value = (uint32_t)(*at)[0] | (uint32_t)(*at)[1] << 8 | (uint32_t)(*at)[2] << 16 | (uint32_t)(*at)[3] << 24;
-    *at += 4;
+    memcpy(&value, *at, sizeof(value));
+    *ret_value = le32toh(value);
+    *at += sizeof(value);
     return true;
 }
 
 static inline bool wire_read_fixed64(const uint8_t **at, const uint8_t *end, uint64_t *ret_value)
 {
-    uint32_t low;
-    uint32_t high;
+    uint64_t value;
 
-    if (end - *at < 8 || !wire_read_fixed32(at, end, &low) || !wire_read_fixed32(at, end, &high))
+    if ((size_t)(end - *at) < sizeof(value))
         return false;
-    *ret_value = (uint64_t)high << 32 | low;
+    memcpy(&value, *at, sizeof(value));
+    *ret_value = le64toh(value);
+    *at += sizeof(value);
     return true;
 }
 
