@@ -209,9 +209,15 @@ OUR_H := $(wildcard schema/*/*.h ops/runtime/*.h projector/*.h query/*.h tests/u
 arrows: ## fails on an #include that the architecture forbids, and shows the largest modules
 	@ops/dev/arrows.sh
 
-tidy: $(GEN_SRC) ## clang-tidy over everything
-	@printf '%s\n' $(OUR_C) | xargs -P $(shell nproc) -I{} clang-tidy --quiet {} -- -std=c11 -I. -isystem $(GEN) \
-	    -D_GNU_SOURCE
+tidy: ## clang-tidy over what changed since it last found nothing
+	@$(MAKE) --no-print-directory --keep-going $(JOBS) tidy-files
+tidy-files: $(OUR_C:%.c=build/tidy/%.ok)
+TIDY_FLAGS := -std=c11 -I. -isystem $(GEN) -D_GNU_SOURCE
+build/tidy/%.ok: %.c .clang-tidy | $(GEN_SRC)
+	@mkdir -p $(@D)
+	$(call say,TIDY)
+	$(Q)clang-tidy --quiet $< -- $(TIDY_FLAGS) 2>/dev/null
+	$(Q)clang $(TIDY_FLAGS) -MM -MP -MT $@ -MF $(@:.ok=.d) $< && touch $@
 
 format: ## clang-format, in place
 	@clang-format -i $(OUR_C) $(OUR_H)
@@ -227,6 +233,6 @@ help: ## prints this
 clean: ## removes what was compiled; Kafka and the Python packages stay
 	rm -rf $(filter-out build/venv build/kafka-%,$(wildcard build/*))
 
--include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj build/tidy -name '*.d' 2>/dev/null)
 .PHONY: build help clean unit-tests model-programs dev-programs fuzz-programs run check test test-installed asan tsan sanitized \
-	fuzz soak arrows tidy format coverage
+	fuzz soak arrows tidy tidy-files format coverage
