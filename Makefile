@@ -198,9 +198,9 @@ fuzz: ## runs each fuzz target for FUZZ_SECONDS (60)
 	done
 fuzz-programs: $(FUZZ_PROGRAMS)
 
-soak: build ## runs the long tests: nothing leaks, nothing grows
+soak: build model-programs ## runs the long tests: kills, poison, full disks, hostile clients; TARN_SEED=N repeats a run
 	@ops/dev/install.sh build test
-	@TARN_FLAVOUR=$(FLAVOUR) build/venv/bin/python -m pytest tests/system -m soak
+	@TARN_FLAVOUR=$(FLAVOUR) build/venv/bin/python -m pytest tests -m soak -rP --timeout=7200
 
 OUR_C := $(SCHEMA_SRC) $(RUNTIME_SRC) $(wildcard projector/*.c query/*.c ops/dev/*.c tests/unit/*.c tests/model/*.c \
 	tests/fuzz/*.c)

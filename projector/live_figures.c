@@ -1,5 +1,5 @@
-/* A few `name value` lines, written beside and renamed; not synced, as nobody needs it after a crash. On a full disk there
- * is no room beside, and that is when people look: the file that is there has a block already, and is written over. */
+/* A few `name value` lines, written beside and renamed; not synced, as nobody needs it after a crash. On a full disk
+ * there is no room beside, and that is when people look: the file that is there has a block, and is written over. */
 #include "projector/live_figures.h"
 
 #include <errno.h>
@@ -35,11 +35,10 @@ int live_figures_write(const char *directory, const struct live_figures *figures
     char text[FILE_BYTES_MAX];
     int rc = 0;
 
-    int len = snprintf(text, sizeof(text),
-                       "written_at_ms %" PRId64 "\nevents_per_s %" PRId64 "\ntime_left_s %" PRId64
-                       "\ngeneration %s\nproblem %s\n",
-                       figures->written_at_ms, figures->events_per_s, figures->time_left_s, figures->generation,
-                       figures->problem);
+    int len = snprintf(
+        text, sizeof(text),
+        "written_at_ms %" PRId64 "\nevents_per_s %" PRId64 "\ntime_left_s %" PRId64 "\ngeneration %s\nproblem %s\n",
+        figures->written_at_ms, figures->events_per_s, figures->time_left_s, figures->generation, figures->problem);
     int failure = replace(folder, path, span_of(text, (size_t)len));
     if ((failure == ENOSPC || failure == EDQUOT) && write_over(path, span_of(text, (size_t)len)) == 0)
         failure = 0;

@@ -1,5 +1,6 @@
-"""What all Python suites share: the counts that the closing line of `make test` adds up."""
+"""What all Python suites share: the seed, and the counts that the closing line of `make test` adds up."""
 
+import os
 import pathlib
 import sys
 
@@ -8,6 +9,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent / "system"))
 
 def pytest_addoption(parser):
     parser.addoption("--counts", metavar="FILE", help='write "passed failed skipped" into FILE')
+
+
+def pytest_report_header():
+    return f"TARN_SEED={os.environ.get('TARN_SEED', '1 in short campaigns, by chance in others, which print it')}"
 
 
 def pytest_terminal_summary(terminalreporter, config):

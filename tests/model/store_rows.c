@@ -2,16 +2,16 @@
  *
  *     store_rows DIR
  *
- * One line for each row of the served generation: the table's name, key and value in hexadecimal. What lies in pages that
- * no longer belong to a row isn't shown. */
+ * One line for each row of the served generation: the table's name, key and value in hexadecimal. What lies in pages
+ * that no longer belong to a row isn't shown. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "projector/opened_store.h"
 
 static const char *const table_names[TABLE_COUNT] = {
-    [TABLE_META] = "meta",     [TABLE_VIEWS] = "views",         [TABLE_MARKS] = "marks",
-    [TABLE_PARKED] = "parked", [TABLE_POSITIONS] = "positions", [TABLE_PARTITIONS] = "partitions",
+    [TABLE_META] = "meta",       [TABLE_VIEWS] = "views",         [TABLE_MARKS] = "marks",
+    [TABLE_PARKED] = "parked",   [TABLE_POSITIONS] = "positions", [TABLE_PARTITIONS] = "partitions",
     [TABLE_BUCKETS] = "buckets",
 };
 

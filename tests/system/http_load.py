@@ -1,7 +1,8 @@
 """A load with a pace, in a process of its own: `python http_load.py PORT RATE SECONDS < paths`.
 
-Requests are planned at even distances, and a latency counts from the planned moment, so that a server that stands still for
-a second costs what it would have cost its users. Prints one JSON object: answers by status, failures, p50 and p99 in ms."""
+Requests are planned at even distances, and a latency counts from the planned moment, so that a server that stands still
+for a second costs what it would have cost its users. Prints one JSON object: answers by status, failures, p50 and p99
+in ms."""
 
 import collections
 import http.client

@@ -1,7 +1,7 @@
 """What the survival campaigns share: tiers, seeds, a publisher with a pace, readers that never rest, the store's rows.
 
-Each campaign has two tiers: a short one with a fixed seed in `make test`, the full one in `make soak`, whose seed is new each
-time. TARN_SEED=N repeats a run in both."""
+Each campaign has two tiers: a short one with a fixed seed in `make test`, the full one in `make soak`, whose seed is
+new each time. TARN_SEED=N repeats a run in both."""
 
 import os
 import random
@@ -143,7 +143,8 @@ class Readers:
 
 def rows(store):
     """[(table, key, value)]: every live row of the served generation."""
-    done = subprocess.run([BUILD / "model" / "store_rows", store], capture_output=True, text=True, timeout=60 * PATIENCE)
+    done = subprocess.run([BUILD / "model" / "store_rows", store], capture_output=True, text=True,
+                          timeout=60 * PATIENCE)
     assert done.returncode == 0, done.stderr
     lines = (line.split(" ") for line in done.stdout.splitlines())
     return [(table, bytes.fromhex(key), bytes.fromhex(value)) for table, key, value in lines]

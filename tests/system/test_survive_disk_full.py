@@ -21,8 +21,8 @@ class SmallDisk:
         path.mkdir()
         done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={total_mib}m", "tarn-test", path],
                               capture_output=True, text=True)
-        assert done.returncode == 0, f"this test needs to mount a tmpfs (be root, in a container with CAP_SYS_ADMIN): " \
-                                     f"{done.stderr}"
+        assert done.returncode == 0, \
+            f"this test mounts a tmpfs, for which it must be root, with CAP_SYS_ADMIN in a container: {done.stderr}"
         self.load(total_mib - free_mib)
 
     def load(self, mib):

@@ -1,4 +1,4 @@
-"""Somebody who is erased stays erased, whatever comes late, waits, or is read again; nothing of them is left in a row."""
+"""Somebody who is erased stays erased, whatever comes late, waits, or is read again; no row keeps anything of them."""
 
 import pytest
 from survive_support import EPOCH_MS, SURVIVE, chance, rows, survive_schema, tables_with, tiers  # noqa: F401 (fixtures)
@@ -164,8 +164,8 @@ def test_an_erasure_of_one_view_leaves_the_others_and_frees_what_waited_for_it_a
 @tiers(short={"events": 6000, "people": 60, "kills": 4},
        soak={"events": 200000, "people": 600, "kills": 40, "fixed_seed": False})
 def test_lives_that_end_at_any_moment_leave_nothing_behind(tier, chance, world):
-    """Random events of random people, bad ones among them; a third is erased somewhere in between, with events behind it;
-    the projector is killed now and then. Then the rows are searched, and a fresh store must hold the same."""
+    """Random events of random people, bad ones among them; a third is erased somewhere in between, with events behind
+    it; the projector is killed now and then. Then the rows are searched, and a fresh store must hold the same."""
     people = [f"person-{number}." for number in range(tier["people"])]
     doomed = set(chance.sample(people, tier["people"] // 3))
     ends = {person: chance.randrange(tier["events"]) for person in doomed}

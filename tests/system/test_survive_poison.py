@@ -61,7 +61,8 @@ class Shop:
 
     def project(self, name="store", **options):
         options.setdefault("flags", ["--max-view-bytes", str(MAX_VIEW_BYTES)])
-        return self.programs.projector(self.folder / name, self.kafka, self.topics, name=name, schema=SURVIVE, **options)
+        return self.programs.projector(self.folder / name, self.kafka, self.topics, name=name, schema=SURVIVE,
+                                       **options)
 
 
 # name: (reason, how it comes about). Each is sent with the person's key unless it says otherwise.
@@ -70,7 +71,8 @@ POISON = {
     "cut-short": ("unparseable", lambda shop, p: shop.send(SPENT, None, key=p, raw=person_field(p)[:-1])),
     "endless-varint": ("unparseable", lambda shop, p: shop.send(SPENT, None, key=p, raw=b"\x10" + b"\xff" * 11)),
     "field-zero": ("unparseable", lambda shop, p: shop.send(SPENT, None, key=p, raw=b"\x00\x00")),
-    "lies-about-length": ("unparseable", lambda shop, p: shop.send(SPENT, None, key=p, raw=b"\x0a\xff\xff\xff\xff\x0f")),
+    "lies-about-length": ("unparseable",
+                          lambda shop, p: shop.send(SPENT, None, key=p, raw=b"\x0a\xff\xff\xff\xff\x0f")),
     "not-utf8": ("unparseable",
                  lambda shop, p: shop.send(SPENT, None, key=p, raw=person_field(p) + b"\x1a\x02\xc3\x28")),
     "nested-10000": ("unparseable", lambda shop, p: shop.send(
@@ -78,8 +80,10 @@ POISON = {
     "nested-101": ("unparseable", lambda shop, p: shop.send(
         PACKED, None, key=p, raw=person_field(p) + length_delimited(2, nested(101)))),
     "groups-10000": ("unparseable", lambda shop, p: shop.send(SPENT, None, key=p, raw=person_field(p) + groups(10000))),
-    "group-without-end": ("unparseable", lambda shop, p: shop.send(SPENT, None, key=p, raw=person_field(p) + b"\xfb\x01")),
-    "end-without-group": ("unparseable", lambda shop, p: shop.send(SPENT, None, key=p, raw=person_field(p) + b"\xfc\x01")),
+    "group-without-end": ("unparseable",
+                          lambda shop, p: shop.send(SPENT, None, key=p, raw=person_field(p) + b"\xfb\x01")),
+    "end-without-group": ("unparseable",
+                          lambda shop, p: shop.send(SPENT, None, key=p, raw=person_field(p) + b"\xfc\x01")),
     "no-type": ("no type", lambda shop, p: shop.send(None, None, key=p, raw=person_field(p))),
     "foreign-key": ("foreign key", lambda shop, p: shop.send(SPENT, {"person": "somebody else", "amount": "1"}, key=p)),
     "no-owner": ("no key", lambda shop, p: shop.send(SPENT, {"amount": "1"}, key=p)),
@@ -150,8 +154,9 @@ def test_each_kind_of_poison_stops_its_key_and_nobody_else(shop, programs):
     assert "overflow" not in parked(projector) and len(parked(projector)) == len(POISON)
     projector.cli("parked", "drop", "--all")
     assert projector.cli("parked", "list", "--json") == []
-    wait_until(lambda: all(query.json(f"/v1/purse/{person}")["total"] == 111 for person in POISON if person != "overflow"),
-               "what waited", alive=[projector.process])
+    others = [person for person in POISON if person != "overflow"]
+    wait_until(lambda: all(query.json(f"/v1/purse/{person}")["total"] == 111 for person in others), "what waited",
+               alive=[projector.process])
 
 
 def test_what_was_dropped_stays_dropped_when_the_log_is_read_again(shop):
@@ -180,7 +185,8 @@ def test_what_was_dropped_stays_dropped_when_the_log_is_read_again(shop):
 def test_retry_applies_what_waits_in_order_once_its_cause_is_gone(shop, programs):
     """In one store a cause goes when somebody erases the one view, of several, that an event can't be applied to."""
     def visit(*stops):
-        shop.send("shop.v1.Visited", {"person": "p", "stops": [{"shop": s, "times": str(t)} for s, t in stops]}, key="p")
+        elements = [{"shop": name, "times": str(times)} for name, times in stops]
+        shop.send("shop.v1.Visited", {"person": "p", "stops": elements}, key="p")
 
     visit(("bakery", 1), ("butcher", 1))
     shop.spend("p", 1)
@@ -223,7 +229,8 @@ def test_beyond_the_park_limit_the_partition_stops_and_says_why_and_goes_on_when
         return next(p for p in projector.status()["partitions"] if p["topic"] == topic and p["partition"] == number)
 
     wait_until(lambda: partition(0)["state"] == "parked", "the stop", alive=[projector.process])
-    wait_until(lambda: query.json("/v1/purse/elsewhere")["total"] == 100, "the other partition", alive=[projector.process])
+    wait_until(lambda: query.json("/v1/purse/elsewhere")["total"] == 100, "the other partition",
+               alive=[projector.process])
     assert partition(1)["state"] == "following"
     wait_until(lambda: projector.metrics().sum("tarn_projector_partition_stopped", **labels) == 1, "the metric",
                alive=[projector.process])
