@@ -18,7 +18,7 @@ struct attempt {
 
 static int find_view(void *self, const struct view *view, struct span key, struct stored_view *ret_view,
                      bool *ret_is_erased, struct err *err);
-static int attempt(struct attempt *attempt, enum projection_part part, bool is_dry_run,
+static int attempt(struct attempt *event, enum projection_part part, bool is_dry_run,
                    struct projection_effects *ret_effects, enum park_reason *ret_reason, struct err *err);
 static int overtake(struct attempt *event, enum outcome *ret_outcome, bool *ret_is_applied, struct err *err);
 static int is_all_erased(struct applier *applier, const struct incoming *incoming, const struct intake_answer *answer,

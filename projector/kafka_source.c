@@ -53,7 +53,7 @@ struct kafka_source {
 };
 
 static void on_error(rd_kafka_t *client, int code, const char *reason, void *opaque);
-static int on_statistics(rd_kafka_t *client, char *json, size_t json_len, void *opaque);
+static int on_statistics(rd_kafka_t *client, char *text, size_t text_len, void *opaque);
 
 int kafka_source_open(const struct kafka_settings *settings, char *const *topics, size_t topic_count,
                       struct kafka_source **ret_source, struct err *err)

@@ -123,9 +123,9 @@ static void print_option(const struct config_option *option, FILE *to)
     if ((option->kind == CONFIG_LIST || option->kind == CONFIG_PAIRS) && used < sizeof(text))
         used += (size_t)snprintf(text + used, sizeof(text) - used, " May be given more than once.");
     if (option->is_required && used < sizeof(text))
-        used += (size_t)snprintf(text + used, sizeof(text) - used, " Required.");
+        snprintf(text + used, sizeof(text) - used, " Required.");
     else if (option->fallback != NULL && option->kind != CONFIG_FLAG && used < sizeof(text))
-        used += (size_t)snprintf(text + used, sizeof(text) - used, " Default: %s.", option->fallback);
+        snprintf(text + used, sizeof(text) - used, " Default: %s.", option->fallback);
 
     fprintf(to, "  --%s%s%s\n", option->name, *placeholder != '\0' ? " " : "", placeholder);
     print_wrapped(text, strlen(text), INDENT, to);

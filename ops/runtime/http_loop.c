@@ -26,7 +26,7 @@ enum {
     ACCEPT_PAUSE_MS = 100, /* when descriptors have run out */
 };
 
-static void run_events(struct http_loop *loop, const struct epoll_event *events, int count);
+static void run_events(struct http_loop *loop, const struct epoll_event *events, int got);
 static void run_again(struct http_loop *loop);
 static void accept_connections(struct http_loop *loop);
 static void look_after_deadlines(struct http_loop *loop);

@@ -69,7 +69,7 @@ struct http_loop {
 enum { HTTP_READ_BYTES = 64 * 1024 };
 
 /* Runs until stopped. */
-void *http_loop_run(void *loop);
+void *http_loop_run(void *self);
 
 /* Moves a connection to a stage, with the stage's deadline from now on. */
 void http_loop_stage(struct http_loop *loop, struct http_connection *connection, enum http_stage stage);

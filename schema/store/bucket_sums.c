@@ -37,7 +37,7 @@ static struct view_sums *sums_of_view(struct bucket_sums *sums, uint16_t view_nu
 static int change_of_row(struct bucket_sums *sums, struct span row_key, struct span value, struct digest **ret_change,
                          struct hash128 *ret_hash, struct err *err)
 {
-    struct stored_view view;
+    struct stored_view view = {0};
     uint64_t owner_hash;
     uint16_t view_number;
     struct span key;

@@ -129,7 +129,7 @@ int control_submit(const char *directory, const char *kind, json_t *arguments, i
     char *requests = subfolder(directory, "requests");
     json_t *request = json_pack("{s:i, s:s, s:O?, s:I, s:I}", "version", CONTROL_VERSION, "kind", kind, "arguments",
                                 arguments, "submitted_at_ms", (json_int_t)now_ms, "expires_at_ms",
-                                (json_int_t)(now_ms + expires_ms));
+                                (json_int_t)now_ms + expires_ms);
     rc = write_json(requests, id, request, err);
     json_decref(request);
     free(requests);
@@ -185,7 +185,7 @@ int control_wait(const char *directory, const char *id, int64_t timeout_ms, json
             rc = err_set(err, ERR_AGAIN, "no outcome from %s within %" PRId64 " ms", holder.program, timeout_ms);
             break;
         }
-        nanosleep(&(struct timespec){.tv_nsec = LOOK_AGAIN_MS * 1000 * 1000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_AGAIN_MS * 1000L * 1000}, NULL);
     }
     free(outcomes);
     return rc;

@@ -42,7 +42,7 @@ static void write_holder(int fd, const char *program)
 
 static int describe_holder(const char *directory, struct err *err)
 {
-    struct lock_holder holder;
+    struct lock_holder holder = {0};
     struct tm since;
     char when[32] = "";
 

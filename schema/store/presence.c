@@ -45,7 +45,7 @@ static int lock_deciding(int fd)
     int rc = set_lock(fd, F_WRLCK, BYTE_DECIDING);
 
     for (int tries = 0; is_taken(rc) && tries < DECIDING_TRIES; tries++) {
-        nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = 1000L * 1000}, NULL);
         rc = set_lock(fd, F_WRLCK, BYTE_DECIDING);
     }
     return rc;

@@ -75,7 +75,7 @@ static int take_path(struct token_reader *reader, struct path_text *ret_path, st
 
 int expression_parse_path(struct span text, struct arena *arena, struct path_text *ret_path, struct err *err)
 {
-    struct token_reader reader;
+    struct token_reader reader = {0};
     struct path_text path;
 
     int rc = begin(&reader, text, arena, err);
@@ -90,7 +90,7 @@ int expression_parse_path(struct span text, struct arena *arena, struct path_tex
 
 int expression_parse_source(struct span text, struct arena *arena, struct source_text *ret_source, struct err *err)
 {
-    struct token_reader reader;
+    struct token_reader reader = {0};
     struct source_text source = {.kind = EXPRESSION_NONE};
 
     int rc = begin(&reader, text, arena, err);
@@ -211,7 +211,7 @@ static int take_comparison(struct token_reader *reader, enum comparison *ret_com
 int expression_parse_condition(struct span text, struct arena *arena, struct condition_text *ret_condition,
                                struct err *err)
 {
-    struct token_reader reader;
+    struct token_reader reader = {0};
     struct condition_text condition = {.comparison = COMPARE_EQUAL};
 
     int rc = begin(&reader, text, arena, err);
@@ -252,7 +252,7 @@ static int take_step(struct token_reader *reader, struct step_text *ret_step, st
 
 int expression_parse_into(struct span text, struct arena *arena, struct into_text *ret_into, struct err *err)
 {
-    struct token_reader reader;
+    struct token_reader reader = {0};
     struct step_text steps[PATH_STEPS_MAX];
     size_t count = 0;
 

@@ -19,7 +19,9 @@
 static struct fixture {
     struct http_server *server;
     struct http_counters counters;
-    atomic_bool is_open; /* what /wait waits for */
+    atomic_bool is_open;     /* what /wait waits for */
+    _Atomic int64_t wait_us; /* how long it does */
+    _Atomic int waits;       /* requests that have begun to */
     _Atomic int polls;
     _Atomic int turns;
 } fixture;
@@ -47,9 +49,11 @@ static enum http_outcome handle(void *state, const struct http_request *request,
         return HTTP_ANSWERED;
     }
     if (span_equal_text(request->path, "/wait") && !fixture.is_open && !wait->is_last) {
-        if (!wait->is_again)
-            wait->deadline_us = wait->now_us + 200 * 1000;
         wait->note[0] = 42;
+        if (!wait->is_again) {
+            wait->deadline_us = wait->now_us + fixture.wait_us;
+            fixture.waits++;
+        }
         return HTTP_WAITING;
     }
     if (span_equal_text(request->path, "/wait")) {
@@ -89,7 +93,8 @@ static void start(const struct http_limits *limits, unsigned threads, int64_t wa
 
     memset(&fixture.counters, 0, sizeof(fixture.counters));
     fixture.is_open = false;
-    fixture.polls = 0;
+    fixture.wait_us = 60 * 1000 * 1000;
+    fixture.waits = fixture.polls = 0;
     if (http_server_start(&options, &fixture.server, &err) != 0)
         fail_msg("%s", err.text);
 }
@@ -110,6 +115,15 @@ static int start_impatient(void **state)
     limits.header_timeout_ms = 150;
     limits.idle_timeout_ms = 300;
     limits.send_timeout_ms = 150;
+    start(&limits, 1, 0);
+    return 0;
+}
+
+static int start_small(void **state)
+{
+    struct http_limits limits = http_limits_default;
+
+    (void)state;
     limits.connections = 4;
     start(&limits, 1, 0);
     return 0;
@@ -127,6 +141,25 @@ static int stop(void **state)
     (void)state;
     http_server_stop(&fixture.server, 0);
     return 0;
+}
+
+/* Until it holds: however busy the machine is, but not for ever. */
+#define AWAIT(condition)                                                                                               \
+    do {                                                                                                               \
+        for (int tries = 0; !(condition) && tries < 10000; tries++)                                                    \
+            usleep(1000);                                                                                              \
+        assert_true(condition);                                                                                        \
+    } while (0)
+
+/* Until the server has nothing left to do. */
+static void settle(void)
+{
+    int turns;
+
+    do {
+        turns = fixture.turns;
+        usleep(100000);
+    } while (fixture.turns != turns);
 }
 
 static int connect_to_server(void)
@@ -334,13 +367,13 @@ static void a_slow_reader_gets_everything_and_holds_nobody_up(void **state)
 static void a_header_that_drips_is_cut_off_at_an_absolute_deadline(void **state)
 {
     struct http_reply reply = {0};
-    int64_t begin_us = clock_monotonic_us(&clock_system);
     int fd = connect_to_server();
     char byte[1];
+    int sent;
 
     (void)state;
     client_send(fd, "GET /echo HTTP/1.1\r\nX: ");
-    for (int i = 0; i < 100; i++) {
+    for (sent = 0; sent < 100; sent++) {
         if (send(fd, "x", 1, MSG_NOSIGNAL) != 1)
             break;
         if (recv(fd, byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1)
@@ -349,8 +382,8 @@ static void a_header_that_drips_is_cut_off_at_an_absolute_deadline(void **state)
     }
     client_read(fd, false, &reply);
     assert_int_equal(reply.status, 408);
-    assert_true(clock_monotonic_us(&clock_system) - begin_us < 1000000);
-    assert_int_equal(metric_get(&fixture.counters.timeouts_total), 1);
+    assert_true(sent < 100);
+    AWAIT(metric_get(&fixture.counters.timeouts_total) == 1);
     close(fd);
     reply_release(&reply);
 }
@@ -377,8 +410,7 @@ static void a_client_that_takes_nothing_is_cut_off(void **state)
 
     (void)state;
     client_send(fd, "GET /large" HOST_END);
-    for (int i = 0; i < 200 && metric_get(&fixture.counters.timeouts_total) == 0; i++)
-        usleep(10000);
+    AWAIT(metric_get(&fixture.counters.timeouts_total) == 1);
     while ((got = recv(fd, bytes, sizeof(bytes), 0)) > 0)
         total += (size_t)got;
     assert_true(total < sizeof(large));
@@ -400,8 +432,8 @@ static void one_connection_too_many_is_answered_503(void **state)
     fds[4] = connect_to_server();
     client_read(fds[4], false, &reply);
     assert_int_equal(reply.status, 503);
-    assert_int_equal(metric_get(&fixture.counters.connections_refused), 1);
-    assert_int_equal(metric_get(&fixture.counters.connections_open), 4);
+    AWAIT(metric_get(&fixture.counters.connections_refused) == 1);
+    AWAIT(metric_get(&fixture.counters.connections_open) == 4);
     for (size_t i = 0; i < 5; i++)
         close(fds[i]);
     reply_release(&reply);
@@ -414,14 +446,14 @@ static void a_request_that_waits_is_answered_when_woken(void **state)
 
     (void)state;
     client_send(fd, "GET /wait" HOST_END "GET /echo" HOST_END);
-    usleep(20000);
+    AWAIT(fixture.waits == 1);
     fixture.is_open = true;
     http_server_wake(fixture.server);
     client_read(fd, false, &reply);
     assert_string_equal((char *)reply.body.at, "open");
     client_read(fd, false, &reply);
     assert_string_equal((char *)reply.body.at, "GET /echo? ");
-    assert_int_equal(metric_get(&fixture.counters.requests_total), 2);
+    AWAIT(metric_get(&fixture.counters.requests_total) == 2);
     close(fd);
     reply_release(&reply);
 }
@@ -432,9 +464,10 @@ static void a_request_that_waits_is_answered_at_its_deadline(void **state)
     int64_t begin_us = clock_monotonic_us(&clock_system);
 
     (void)state;
+    fixture.wait_us = 200 * 1000;
     ask("GET /wait" HOST_END, &reply);
     assert_string_equal((char *)reply.body.at, "late");
-    assert_in_range(clock_monotonic_us(&clock_system) - begin_us, 200 * 1000, 400 * 1000);
+    assert_true(clock_monotonic_us(&clock_system) - begin_us >= 200 * 1000);
     reply_release(&reply);
 }
 
@@ -444,19 +477,15 @@ static void waiting_requests_are_polled_and_only_while_there_are_some(void **sta
     int fd = connect_to_server();
 
     (void)state;
-    usleep(20000);
-    int turns = fixture.turns;
-    usleep(50000);
-    assert_int_equal(fixture.turns, turns);
+    AWAIT(metric_get(&fixture.counters.connections_open) == 1);
+    settle();
     assert_int_equal(fixture.polls, 0);
     client_send(fd, "GET /wait" HOST_END);
-    usleep(20000);
-    assert_true(fixture.polls > 2);
-    fixture.is_open = true;
-    int64_t begin_us = clock_monotonic_us(&clock_system);
+    AWAIT(fixture.polls > 2);
+    fixture.is_open = true; /* and nobody wakes the server */
     client_read(fd, false, &reply);
     assert_string_equal((char *)reply.body.at, "open");
-    assert_true(clock_monotonic_us(&clock_system) - begin_us < 20000);
+    settle();
     close(fd);
     reply_release(&reply);
 }
@@ -469,16 +498,18 @@ static void a_stop_finishes_what_has_begun(void **state)
     (void)state;
     client_send(idle, "GET /echo" HOST_END);
     client_read(idle, false, &reply);
+    fixture.wait_us = 1000 * 1000;
     client_send(half, "GET /echo HTTP/1.1\r\n");
     client_send(waiting, "GET /wait" HOST_END);
-    usleep(20000);
+    AWAIT(fixture.waits == 1);
+    settle();
     pid_t sender = fork();
     if (sender == 0) {
         usleep(50000);
         (void)!send(half, "Host: a\r\n\r\n", 11, MSG_NOSIGNAL);
         _exit(0);
     }
-    http_server_stop(&fixture.server, 2000);
+    http_server_stop(&fixture.server, 10000);
     assert_true(client_is_closed(idle));
     client_read(half, false, &reply);
     assert_int_equal(reply.status, 200);
@@ -497,10 +528,11 @@ static void a_stop_waits_no_longer_than_its_grace(void **state)
 
     (void)state;
     client_send(half, "GET /echo HTTP/1.1\r\n");
-    usleep(20000);
+    AWAIT(metric_get(&fixture.counters.connections_open) == 1);
+    settle();
     int64_t begin_us = clock_monotonic_us(&clock_system);
     http_server_stop(&fixture.server, 100);
-    assert_in_range(clock_monotonic_us(&clock_system) - begin_us, 90 * 1000, 1000 * 1000);
+    assert_in_range(clock_monotonic_us(&clock_system) - begin_us, 90 * 1000, 5000 * 1000);
     close(half);
 }
 
@@ -574,7 +606,7 @@ int main(void)
         WITH(a_header_that_drips_is_cut_off_at_an_absolute_deadline, start_impatient),
         WITH(an_idle_connection_is_closed_without_a_word, start_impatient),
         WITH(a_client_that_takes_nothing_is_cut_off, start_impatient),
-        WITH(one_connection_too_many_is_answered_503, start_impatient),
+        WITH(one_connection_too_many_is_answered_503, start_small),
         WITH(a_request_that_waits_is_answered_when_woken, start_default),
         WITH(a_request_that_waits_is_answered_at_its_deadline, start_default),
         WITH(waiting_requests_are_polled_and_only_while_there_are_some, start_polling),

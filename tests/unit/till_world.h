@@ -51,7 +51,7 @@ void till_raw(struct till_world *world, uint16_t topic, const char *key, const c
 /* --- what the store has --- */
 
 /* The view's JSON, "unseen" before it when it isn't made, or NULL. The caller frees it. */
-char *till_view(struct till_world *world, const char *view, const char *key1, const char *key2);
+char *till_view(struct till_world *world, const char *name, const char *key1, const char *key2);
 /* All digest lines. The caller frees them. */
 char *till_digest(struct till_world *world);
 size_t till_rows(struct till_world *world, enum store_table table);
