@@ -94,7 +94,7 @@ def connect(query, timeout_s):
 
 
 def talk(query, data, pieces=(), timeout_s=HEADER_S + SLACK_S):
-    """Sends, and reads until the other side closes. Returns all that came; a connection that stays open is a failure."""
+    """Sends, and reads until the other side closes. Returns all that came; TimeoutError when it stays open."""
     with connect(query, timeout_s) as connection:
         try:
             last = 0
