@@ -1,7 +1,7 @@
 /* A store's life: opened, measured, closed. Reading is store_read.c, writing store_write.c, and how LMDB is set up
  * environment.c. A generation's folder is entered step by step, each of which finds what would harm the next: a file
  * system that LMDB's maps and locks don't work on, a process in another PID namespace (presence.h), a lock file without
- * its space, and tables of another format. */
+ * its space, a writer that was killed, and tables of another format. */
 #include "schema/store/store.h"
 
 #include <assert.h>
@@ -96,6 +96,21 @@ static int make_tables(struct store *store, struct err *err)
     return rc != 0 ? environment_failed(store, rc, "can't make its tables", err) : 0;
 }
 
+/* A commit counts from the moment its last page is written, but LMDB's readers learn of it from the lock file, a moment
+ * later. A writer that was killed between the two has committed what new readers don't see, for as long as others keep
+ * the lock file alive: a projector that went by such a reader would apply again, upon what it wrote, what it had
+ * committed. Whoever takes the writer's lock after a dead one has LMDB put that right. */
+static int take_over_from_dead_writer(struct store *store, struct err *err)
+{
+    MDB_txn *txn;
+
+    int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+    if (rc != 0)
+        return environment_failed(store, rc, "can't write", err);
+    mdb_txn_abort(txn);
+    return 0;
+}
+
 static int open_claimed(struct store *store, const struct store_options *options, struct err *err)
 {
     const struct store_platform *platform = options->platform ? options->platform : &store_platform_system;
@@ -113,6 +128,8 @@ static int open_claimed(struct store *store, const struct store_options *options
         rc = presence_enter(store->folder, &store->presence, err);
     if (rc == 0)
         rc = environment_open(store, options->map_bytes ? options->map_bytes : STORE_MAP_BYTES, slots, err);
+    if (rc == 0 && store->access == STORE_READ_WRITE)
+        rc = take_over_from_dead_writer(store, err);
     if (rc == 0)
         rc = open_tables(store, err);
     if (rc == ERR_ABSENT && store->env != NULL && store->access == STORE_READ_WRITE)
