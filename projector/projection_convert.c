@@ -122,15 +122,21 @@ static int convert_to_enum(struct value value, const struct field_type *target, 
 {
     struct number number;
 
-    if (!number_of_value(value, &number))
-        return unlike(target, scope);
-    if (!number_fit(number, KIND_ENUM, ret_value))
-        return unfit(target, scope);
+    if (value.kind != VALUE_ENUM) {
+        if (!number_of_value(value, &number))
+            return unlike(target, scope);
+        if (!number_fit(number, KIND_ENUM, ret_value))
+            return unfit(target, scope);
+    } else {
+        *ret_value = value;
+    }
     ret_value->enumeration = target->enumeration;
     if (value.kind == VALUE_ENUM && value.enumeration != target->enumeration) {
         const char *name = enum_type_name(value.enumeration, (int32_t)value.integer);
+        const char *same = enum_type_name(target->enumeration, (int32_t)value.integer);
         int32_t renumbered;
-        if (name != NULL && enum_type_number(target->enumeration, span_of_text(name), &renumbered))
+        if (name != NULL && (same == NULL || strcmp(name, same) != 0) &&
+            enum_type_number(target->enumeration, span_of_text(name), &renumbered))
             ret_value->integer = renumbered;
     }
     /* An unknown number of a closed enum counts as not set: taking it would lose it without a word. */

@@ -111,9 +111,16 @@ static int pick_steps(const struct handler *handler, const struct source_scope *
 
 static bool is_match(const struct picked_step *picked, const ProtobufCMessage *element)
 {
-    for (size_t i = 0; i < picked->step->bracket_count; i++)
-        if (value_compare(message_get(element, picked->step->brackets[i].target), picked->values[i]) != 0)
+    for (size_t i = 0; i < picked->step->bracket_count; i++) {
+        const struct field_type *bracket = picked->step->brackets[i].target;
+        if (bracket->kind == KIND_STRING && bracket->presence == PRESENCE_IMPLICIT) { /* as nearly all of them are */
+            const ProtobufCBinaryData *text = message_at(element, bracket->offset);
+            if (!span_equal(span_of(text->data, text->len), picked->values[i].text))
+                return false;
+        } else if (value_compare(message_get(element, bracket), picked->values[i]) != 0) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -190,12 +197,35 @@ static void touch_target(const struct handler *handler, ProtobufCMessage *target
 
 /* --- what is done there ---------------------------------------------------------------------------------------- */
 
+/* Most assignments take a field as it is: both of one kind, neither able to be unset. Then its bytes are the value, and
+ * nothing needs to be read, converted and set. Not so enums, which go by name, and floats, which go by double. */
+static inline bool copy_as_it_is(const struct assignment *assignment, const struct source_scope *scope,
+                                 ProtobufCMessage *message)
+{
+    const struct source *source = &assignment->source;
+    const struct field_type *to = assignment->target;
+
+    if (source->kind != SOURCE_PATH || source->path.count != 1)
+        return false;
+    const struct field_type *from = source->path.fields[0];
+    if (from->presence != PRESENCE_IMPLICIT || to->presence != PRESENCE_IMPLICIT || from->kind != to->kind ||
+        to->kind == KIND_ENUM || to->kind == KIND_FLOAT)
+        return false;
+    const ProtobufCMessage *start = source->from_element ? scope->element : scope->event;
+    if (start == NULL)
+        return false;
+    memcpy(message_at(message, to->offset), message_at(start, from->offset), to->element_size);
+    return true;
+}
+
 static int effect_merge(const struct handler *handler, const struct source_scope *scope, ProtobufCMessage *target,
                         struct view_place place)
 {
     for (size_t i = 0; i < handler->assignment_count; i++) {
         const struct assignment *assignment = &handler->assignments[i];
         struct sourced sourced;
+        if (copy_as_it_is(assignment, scope, target))
+            continue;
         int rc = source_read(&assignment->source, scope, &sourced);
         if (rc < 0)
             return err_prefix(scope->fault->err, "%s", assignment->target->name);
