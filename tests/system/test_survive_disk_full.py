@@ -57,11 +57,17 @@ def positions(projector):
     return {(p["topic"], p["partition"]): p["position"] for p in projector.status()["partitions"]}
 
 
+def is_caught_up(projector):
+    ends = projector.kafka.ends(projector.topic_names())
+    return all(positions(projector).get(name, -1) + 1 >= end for name, end in ends.items())
+
+
 def is_stalled(projector):
     return projector.metrics().sum("tarn_projector_stalled") == 1
 
 
-@tiers(short={"rounds": 2, "burst": 15000}, soak={"rounds": 12, "burst": 40000, "fixed_seed": False})
+@tiers(short={"rounds": 2, "stalls": 1, "burst": 15000},
+       soak={"rounds": 12, "stalls": 6, "burst": 40000, "fixed_seed": False})
 def test_a_full_disk_stops_the_projector_at_its_last_commit_and_nothing_else(tier, chance, disk, kafka, new_topic,
                                                                             publisher, programs, tmp_path):
     topics = topics_for_examples(new_topic, partitions=2)
@@ -71,12 +77,17 @@ def test_a_full_disk_stops_the_projector_at_its_last_commit_and_nothing_else(tie
     projector = programs.projector(disk.path / "store", kafka, topics)
     query = programs.query(projector.store)
     paths = [f"/v1/{view}/u{user}" for view in SCREENS for user in range(0, 3000, 31)]
+    stalls = 0
     with Readers(query, paths, chance) as readers:
         for number in range(tier["rounds"]):
             disk.fill_up()
             paced.burst(tier["burst"])
             publisher.flush()
-            wait_until(lambda: is_stalled(projector), "the stall", 60, alive=[projector.process])
+            wait_until(lambda: is_stalled(projector) or is_caught_up(projector), "the stall", 60,
+                       alive=[projector.process])
+            if not is_stalled(projector):
+                continue  # there were free pages enough in the store's own file
+            stalls += 1
             wait_until(lambda: "space" in (projector.status()["problem"] or ""), "a word in status", 10,
                        alive=[projector.process])
             stood, digests = positions(projector), projector.digests()
@@ -84,22 +95,23 @@ def test_a_full_disk_stops_the_projector_at_its_last_commit_and_nothing_else(tie
             again = programs.query(projector.store, name="newcomer", flags=["--threads", "150"])
             assert again.get("/v1/lenders/nobody").status_code == 404
             again.stop()
-            if number % 2 == 0:  # killed, and started on the full disk
-                projector.kill()
-                assert (positions(projector), projector.digests()) == (stood, digests)
-                projector.start(wait_ready=False)
-                wait_until(lambda: is_stalled(projector), "the stall after a kill", 60, alive=[projector.process])
             readers.wait_answers(20)
             assert (positions(projector), projector.digests()) == (stood, digests)
+            if number % 2 == 0:
+                projector.kill()
+                assert (positions(projector), projector.digests()) == (stood, digests)
+                projector.start(wait_ready=False)  # on the full disk; what it commits next may be small enough
+                wait_until(lambda: is_stalled(projector) or is_caught_up(projector), "its standing still again", 60,
+                           alive=[projector.process])
+                readers.wait_answers(20)
             print(f"round {number + 1}: stood at {sum(p + 1 for p in stood.values())} of {paced.published}")
             disk.make_room(20)
             projector.wait_caught_up()
             wait_until(lambda: not is_stalled(projector), "the metric", alive=[projector.process])
-            wait_until(lambda: projector.log().count("commits go on") == number + 1, "a word in the log",
-                       alive=[projector.process])
             readers.check()
     print(f"answers: {readers.answers}, the slowest after {readers.slowest_s * 1000:.0f} ms")
-    assert "nothing can be committed" in projector.log()
+    assert stalls >= tier["stalls"]
+    wait_until(lambda: "commits go on" in projector.log(), "a word in the log", alive=[projector.process])
     digests = projector.digests()
     projector.stop()
     fresh = programs.projector(tmp_path / "fresh", kafka, topics, name="fresh").wait_caught_up()
