@@ -296,7 +296,9 @@ int keeper_turn(struct keeper *keeper, struct err *err)
         sync_states(keeper);
     if (now >= keeper->topics_due_ms) {
         keeper->topics_due_ms = now + TOPICS_EVERY_MS;
-        keeper_look_at_topics(keeper);
+        rc = keeper_look_at_topics(keeper, err);
+        if (rc < 0)
+            return rc;
         describe_problem(keeper);
     }
     if (!keeper->is_asking && !keeper_ask_survey(keeper, now))

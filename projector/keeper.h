@@ -35,7 +35,7 @@ struct keeper *keeper_new(const struct keeper_options *options);
 void keeper_free(struct keeper **keeper);
 
 /* Looks at what Kafka has answered, asks what is to be asked, assigns and drops. Once per turn of the loop, with no
- * records in hand; never waits. */
+ * records in hand; never waits. ERR_INPUT: a topic has more partitions than this version reads. */
 MUST_CHECK int keeper_turn(struct keeper *keeper, struct err *err);
 
 /* Kafka complained about a partition: it isn't read until its log was recognized again. */

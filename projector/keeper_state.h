@@ -29,7 +29,6 @@ struct kept_topic {
     size_t count;
     struct watched_topic watched;
     bool said_missing;
-    bool said_too_many;
     int64_t survey_due_ms;
 };
 
@@ -56,8 +55,8 @@ void keeper_doubt(struct keeper *keeper, struct kept *kept, int64_t due_ms);
 
 /* Takes in partitions that positions has got. */
 void keeper_sync_partitions(struct keeper *keeper, uint16_t topic);
-/* Topics that are missing or there again, and partitions that are gone. */
-void keeper_look_at_topics(struct keeper *keeper);
+/* Topics that are missing or there again, and partitions that are gone. ERR_INPUT: more partitions than are read. */
+MUST_CHECK int keeper_look_at_topics(struct keeper *keeper, struct err *err);
 /* Asks about topics with new partitions. False: there is nothing to ask, or the watch is busy. */
 bool keeper_ask_survey(struct keeper *keeper, int64_t now);
 MUST_CHECK int keeper_take_survey(struct keeper *keeper, size_t count, struct err *err);

@@ -50,22 +50,24 @@ static void stop_surplus(struct keeper *keeper, struct kept_topic *topic)
     }
 }
 
-static void look_at_topic(struct keeper *keeper, uint16_t number)
+/* A part of a topic is no topic: keys of the others would be missing without a word. */
+static int refuse_too_many(const struct keeper *keeper, uint16_t number, struct err *err)
+{
+    return err_set(err, ERR_INPUT,
+                   "topic %s has %" PRId32 " partitions; this version reads topics of %d at most, and none by halves",
+                   keeper->options.topics[number], keeper->topics[number].watched.partition_count, LOG_CHECKS_MAX);
+}
+
+static int look_at_topic(struct keeper *keeper, uint16_t number, struct err *err)
 {
     struct kept_topic *topic = &keeper->topics[number];
     char sentence[SENTENCE_SIZE];
 
     keeper->options.watch.topic(keeper->options.watch.self, number, &topic->watched);
     if (!topic->watched.is_known)
-        return;
-    if (topic->watched.partition_count > LOG_CHECKS_MAX && !topic->said_too_many) {
-        snprintf(sentence, sizeof(sentence), "topic %s: it has %" PRId32 " partitions, but only the first %d are read",
-                 keeper->options.topics[number], topic->watched.partition_count, LOG_CHECKS_MAX);
-        keeper->options.say(keeper->options.self, LOG_ERROR, sentence);
-        topic->said_too_many = true;
-    }
+        return 0;
     if (topic->watched.partition_count > LOG_CHECKS_MAX)
-        topic->watched.partition_count = LOG_CHECKS_MAX;
+        return refuse_too_many(keeper, number, err);
     bool is_missing = topic->watched.partition_count == 0;
     if (is_missing && !topic->said_missing) {
         snprintf(sentence, sizeof(sentence), "topic %s: %s; waiting for it", keeper->options.topics[number],
@@ -85,12 +87,16 @@ static void look_at_topic(struct keeper *keeper, uint16_t number)
     } else {
         stop_surplus(keeper, topic);
     }
+    return 0;
 }
 
-void keeper_look_at_topics(struct keeper *keeper)
+int keeper_look_at_topics(struct keeper *keeper, struct err *err)
 {
-    for (size_t t = 0; t < keeper->options.topic_count; t++)
-        look_at_topic(keeper, (uint16_t)t);
+    int rc = 0;
+
+    for (size_t t = 0; rc == 0 && t < keeper->options.topic_count; t++)
+        rc = look_at_topic(keeper, (uint16_t)t, err);
+    return rc;
 }
 
 /* All topics with new partitions at once. The answers are about the logs as they are after the new partitions were

@@ -160,6 +160,20 @@ static void a_topic_that_is_not_there_is_waited_for_and_the_others_are_read(void
     assert_true(keeper_is_settled(world->keeper));
 }
 
+static void a_topic_with_more_partitions_than_can_be_watched_is_refused_and_not_read_by_halves(void **state)
+{
+    struct world *world = *state;
+    struct err err = {0};
+
+    world->logs.partition_counts[0] = LOG_CHECKS_MAX + 1;
+    world->logs.now_us += 10000;
+    assert_int_equal(keeper_turn(world->keeper, &err), ERR_INPUT);
+    assert_string_equal(err.text, "topic loans has 1025 partitions; this version reads topics of 1024 at most, and none "
+                                  "by halves");
+    assert_int_equal(world->positions.count, 0);
+    assert_false(log_at(world, 1, 0)->is_assigned);
+}
+
 static void nothing_is_read_while_kafka_is_away_and_everything_once_it_answers(void **state)
 {
     struct world *world = *state;
@@ -452,6 +466,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_topic_seen_for_the_first_time_is_read_from_its_start_all_partitions_at_once),
         TEST(a_topic_that_is_not_there_is_waited_for_and_the_others_are_read),
+        TEST(a_topic_with_more_partitions_than_can_be_watched_is_refused_and_not_read_by_halves),
         TEST(nothing_is_read_while_kafka_is_away_and_everything_once_it_answers),
         TEST(a_restart_goes_on_at_the_position_when_the_last_record_is_known_again),
         TEST(a_topic_made_again_with_more_records_is_noticed_at_the_start_before_any_is_read),
