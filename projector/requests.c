@@ -104,10 +104,8 @@ static int carry_out(struct requests *requests, struct control_request *request,
         rc = run(requests->materializer, &selection, &outcome, &failure);
     arena_release(&arena);
 
-    if (rc == ERR_INPUT || rc == ERR_ABSENT) {
-        failure.kind = ERR_INPUT; /* to the one who waits, ERR_ABSENT means that there is no answer yet */
+    if (rc == ERR_INPUT || rc == ERR_ABSENT)
         return control_answer(requests->control, &request, NULL, &failure, err);
-    }
     if (rc < 0) {
         control_request_free(&request);
         *err = failure;

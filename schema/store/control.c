@@ -138,8 +138,9 @@ int control_submit(const char *directory, const char *kind, json_t *arguments, i
     return rc;
 }
 
-/* ERR_ABSENT: none yet. */
-static int take_outcome(const char *outcomes, const char *id, json_t **ret_outcome, struct err *err)
+/* What the request ended with; *ret_is_there says whether it has ended, which no kind of failure can. */
+static int take_outcome(const char *outcomes, const char *id, bool *ret_is_there, json_t **ret_outcome,
+                        struct err *err)
 {
     json_t *content = NULL;
     json_t *outcome = NULL;
@@ -147,6 +148,7 @@ static int take_outcome(const char *outcomes, const char *id, json_t **ret_outco
     int kind = 0;
 
     int rc = read_json(outcomes, id, &content, err);
+    *ret_is_there = rc != ERR_ABSENT;
     if (rc < 0)
         return rc;
     if (json_unpack(content, "{s:{s:i, s:s}}", "failure", "kind", &kind, "text", &text) == 0 && kind < 0)
@@ -169,13 +171,14 @@ int control_wait(const char *directory, const char *id, int64_t timeout_ms, json
     char *outcomes = subfolder(directory, "outcomes");
     int64_t end_us = clock_monotonic_us(&clock_system) + timeout_ms * 1000;
     struct lock_holder holder;
+    bool is_there;
     int rc;
 
     for (;;) {
         int held = lock_find_holder(directory, &holder, err);
         /* Asked after the lock: a projector that answered and then went has left its answer. */
-        rc = take_outcome(outcomes, id, ret_outcome, err);
-        if (rc != ERR_ABSENT)
+        rc = take_outcome(outcomes, id, &is_there, ret_outcome, err);
+        if (is_there)
             break;
         if (held < 0) {
             rc = held == ERR_ABSENT ? err_set(err, ERR_AGAIN, "the projector is gone") : held;

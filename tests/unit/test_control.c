@@ -142,22 +142,27 @@ static void a_request_is_carried_out_and_its_outcome_told(void **state)
     assert_empty(fixture, "outcomes");
 }
 
+/* ERR_ABSENT too: "there is no such event" isn't "there is no answer yet". */
 static void a_failure_is_told_as_it_was(void **state)
 {
+    static const struct err failures[] = {{ERR_FULL, "the disk is full: \"really\""},
+                                          {ERR_ABSENT, "no event of that key is parked"},
+                                          {ERR_INPUT, "topic x isn't one of the generation's"}};
     struct fixture *fixture = *state;
-    struct err failure = {ERR_FULL, "the disk is full: \"really\""};
-    struct control_request *request = NULL;
-    json_t *outcome = NULL;
-    struct err err = {0};
-    char id[CONTROL_ID_SIZE];
 
-    submit(fixture, "parked-drop", id);
-    assert_ok(control_take(fixture->control, &request, &err));
-    assert_ok(control_answer(fixture->control, &request, NULL, &failure, &err));
-    assert_int_equal(control_wait(fixture->directory, id, LONG_MS, &outcome, &err), ERR_FULL);
-    assert_int_equal(err.kind, ERR_FULL);
-    assert_string_equal(err.text, failure.text);
-    assert_null(outcome);
+    for (size_t i = 0; i < ARRAY_COUNT(failures); i++) {
+        struct control_request *request = NULL;
+        json_t *outcome = NULL;
+        struct err err = {0};
+        char id[CONTROL_ID_SIZE];
+        submit(fixture, "parked-drop", id);
+        assert_ok(control_take(fixture->control, &request, &err));
+        assert_ok(control_answer(fixture->control, &request, NULL, &failures[i], &err));
+        assert_int_equal(control_wait(fixture->directory, id, LONG_MS, &outcome, &err), failures[i].kind);
+        assert_int_equal(err.kind, failures[i].kind);
+        assert_string_equal(err.text, failures[i].text);
+        assert_null(outcome);
+    }
 }
 
 static void an_outcome_without_content_is_an_empty_object(void **state)
