@@ -28,7 +28,8 @@ static const struct config_option options[] = {
     {.name = "check",
      .kind = CONFIG_FLAG,
      .offset = offsetof(struct digest_settings, is_checked),
-     .help = "Walks all views and compares the sums with what is there; takes as long as reading the store does."},
+     .help = "Walks all views and compares the sums with what is there: exit code 3 when they differ. Takes as long as "
+             "reading the store does."},
 };
 
 static void add_json(struct buf *out, const struct view *view, const struct digest *digest, const char *hex)
@@ -71,16 +72,21 @@ static int run(void *settings_at, const struct config_list *arguments, struct er
 {
     const struct digest_settings *settings = settings_at;
     struct opened_store opened = {0};
+    bool is_different = false;
 
     int rc = arguments->count <= 1 ? 0 : err_set(err, ERR_INPUT, "digest takes one generation at most");
     if (rc == 0)
         rc = opened_store_open(settings->store, arguments->count == 1 ? arguments->items[0] : NULL, STORE_READ_ONLY,
                                &opened, err);
-    if (rc == 0 && settings->is_checked)
+    if (rc == 0 && settings->is_checked) {
         rc = digest_check(opened.reader, err);
+        is_different = rc == ERR_BROKEN;
+    }
     if (rc == 0)
         rc = print_digests(&opened, settings->is_json, err);
     opened_store_close(&opened);
+    if (is_different)
+        return EXIT_DIFFERENT;
     return rc < 0 ? command_exit_of(err) : EXIT_DONE;
 }
 

@@ -176,8 +176,10 @@ const struct command command_get = {
                .summary = "one view from the store, without a server",
                .help =
                    "Prints the view as JSON and the positions it is as of. Key fields as in URLs: bytes as base64url, "
-                   "enums by name or number. Works beside a running projector.\n\n"
-                   "  tarn-projector get --store /var/lib/tarn genetic-result u1",
+                   "enums by name or number. Works beside a running projector. A key without a view is told on stderr "
+                   "and is exit code 2, like a name or key that is mistyped.\n\n"
+                   "  tarn-projector get --store /var/lib/tarn genetic-result u1\n"
+                   "  tarn-projector get --store /var/lib/tarn loan-comparison u1 app-7 --json",
                .options = options,
                .option_count = ARRAY_COUNT(options)},
     .settings_size = sizeof(struct get_settings),

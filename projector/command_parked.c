@@ -41,7 +41,7 @@ static const struct config_option options[] = {
     {.name = "all",
      .kind = CONFIG_FLAG,
      .offset = offsetof(struct parked_settings, is_all),
-     .help = "All parked events, those of records without a key included."},
+     .help = "All parked events, those of records without a key included; list shows them all anyway."},
     {.name = "json",
      .kind = CONFIG_FLAG,
      .offset = offsetof(struct parked_settings, is_json),
@@ -76,11 +76,19 @@ static int run(void *settings_at, const struct config_list *arguments, struct er
     const struct parked_settings *settings = settings_at;
     const char *name = arguments->count > 0 ? arguments->items[0] : "list";
 
+    action_fn *action = NULL;
+
     for (size_t i = 0; i < ARRAY_COUNT(actions) && arguments->count <= 1; i++)
         if (strcmp(actions[i].name, name) == 0)
-            return actions[i].run(settings, err) < 0 ? command_exit_of(err) : EXIT_DONE;
-    err_set(err, ERR_INPUT, "parked takes one of list, show, retry, drop");
-    return EXIT_MISTAKE;
+            action = actions[i].run;
+    int rc = 0;
+    if (action == NULL)
+        rc = err_set(err, ERR_INPUT, "parked takes one of list, show, retry, drop");
+    else if (settings->with_values && action != show)
+        rc = err_set(err, ERR_INPUT, "--values is for `parked show`");
+    if (rc == 0)
+        rc = action(settings, err);
+    return rc < 0 ? command_exit_of(err) : EXIT_DONE;
 }
 
 /* --- which events --- */
@@ -140,15 +148,20 @@ static int select_events(const struct parked_settings *settings, const struct op
 
 /* --- looking --- */
 
+/* All of them, unless a key was named. */
 static int list(const struct parked_settings *settings, struct err *err)
 {
     struct opened_store opened = {0};
+    struct parked_selection selection = {.is_all = true};
     struct parked_report_row *rows = NULL;
+    struct buf key = BUF_INIT;
     size_t count = 0;
 
     int rc = opened_store_open(settings->store, NULL, STORE_READ_ONLY, &opened, err);
+    if (rc == 0 && (settings->topic != NULL || settings->key != NULL))
+        rc = select_events(settings, &opened, &key, &selection, err);
     if (rc == 0)
-        rc = parked_report(&opened, NULL, false, &rows, &count, err);
+        rc = parked_report(&opened, &selection, false, &rows, &count, err);
     if (rc == 0 && settings->is_json) {
         struct buf out = BUF_INIT;
         parked_report_json(&opened, rows, count, false, false, &out);
@@ -158,6 +171,7 @@ static int list(const struct parked_settings *settings, struct err *err)
         parked_report_print(&opened, rows, count);
     }
     free(rows);
+    buf_release(&key);
     opened_store_close(&opened);
     return rc;
 }
@@ -292,7 +306,8 @@ const struct command command_parked = {
                .help =
                    "A bad event stops its key, not its partition: it is parked with its reason, and later records of "
                    "the same topic and key wait behind it. retry applies them in order until one fails; drop gives "
-                   "up those that failed, for good, and goes on with what waited.\n\n"
+                   "up those that failed, for good, and goes on with what waited. Both ask the projector that runs, or "
+                   "do it themselves when none does. A key of which nothing is parked is exit code 2.\n\n"
                    "  tarn-projector parked list --store /var/lib/tarn\n"
                    "  tarn-projector parked show --store /var/lib/tarn --topic users --key u1 --values\n"
                    "  tarn-projector parked drop --store /var/lib/tarn --topic users --key u1",

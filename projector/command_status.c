@@ -164,6 +164,7 @@ static bool was_caught_up(const struct positions *positions)
 static int read_generation(const char *directory, const struct opened_store *opened, struct generation_status *status,
                            struct err *err)
 {
+    struct lock_holder holder;
     struct err ignored;
 
     memcpy(status->name, opened->generation->name, sizeof(status->name));
@@ -178,7 +179,9 @@ static int read_generation(const char *directory, const struct opened_store *ope
     if (rc < 0)
         return rc;
     status->state = !was_caught_up(&status->positions) ? "filling" : status->is_served ? "served" : "ready";
-    status->has_live = live_figures_read(directory, clock_wall_ms(&clock_system), &status->live, &ignored) == 0 &&
+    /* Figures outlive their projector by a few seconds. */
+    status->has_live = lock_find_holder(directory, &holder, &ignored) == 0 &&
+                       live_figures_read(directory, clock_wall_ms(&clock_system), &status->live, &ignored) == 0 &&
                        strcmp(status->live.generation, status->name) == 0;
     return 0;
 }

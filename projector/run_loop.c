@@ -395,6 +395,11 @@ int run_loop(const struct run_parts *parts, struct err *err)
     int rc = 0;
     while (rc == 0 && !stop_requested())
         rc = take_turn(&run, err);
+    /* What it didn't commit is read again after the next start: a stop in good order, whatever the last turn met. */
+    if (rc < 0 && stop_requested()) {
+        log_warn("while stopping: %s", err->text);
+        rc = 0;
+    }
 
     log_progress(NULL);
     keeper_free(&run.keeper);
