@@ -138,6 +138,8 @@ $(BUILD)/dev/%: $(BUILD)/obj/ops/dev/%.o $(LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(BUILD)/bench/bench_join: LDLIBS += -lmariadb
+$(BUILD)/obj/ops/bench/bench_join.o: CPPFLAGS += $(shell mariadb_config --include 2>/dev/null | sed 's/-I/-isystem /g')
 $(BUILD)/bench/%: $(BUILD)/obj/ops/bench/%.o $(BUILD)/libbench.a $(LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK)

@@ -3,7 +3,7 @@
 #
 #     tests/unit/run.sh [--counts FILE] PROGRAM...
 #
-# --counts also writes "passed failed" into FILE. A program that dies, hangs for two minutes or makes a sanitizer speak
+# --counts also writes "passed failed" into FILE. A program that dies, hangs for five minutes or makes a sanitizer speak
 # counts as one failure more than its tests do.
 set -u
 counts=
@@ -16,7 +16,7 @@ trap 'rm -rf "$logs"' EXIT
 
 run_one() {
     log=$1/$(basename "$2").log
-    CMOCKA_MESSAGE_OUTPUT=TAP UBSAN_OPTIONS=print_stacktrace=1 timeout --kill-after=5 120 "$2" >"$log" 2>&1 </dev/null
+    CMOCKA_MESSAGE_OUTPUT=TAP UBSAN_OPTIONS=print_stacktrace=1 timeout --kill-after=5 300 "$2" >"$log" 2>&1 </dev/null
     echo $? >"$log.status"
 }
 export -f run_one
