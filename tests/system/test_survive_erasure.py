@@ -175,7 +175,8 @@ def test_lives_that_end_at_any_moment_leave_nothing_behind(tier, chance, world):
     good = (world.spend, world.visit, world.name, world.join)
     # Only units that are cut short are spoiled; one bad event would keep everyone else's from being seen.
     spoilt = doomed | set(chance.sample(people, tier["people"] // 10))
-    projector = world.project(wait_ready=False)
+    unlimited = ["--park-limit", "100000000"]
+    projector = world.project(flags=unlimited, wait_ready=False)
     kill_at = set(chance.sample(range(tier["events"]), tier["kills"]))
     for number in range(tier["events"]):
         person = chance.choice(people)
@@ -202,7 +203,7 @@ def test_lives_that_end_at_any_moment_leave_nothing_behind(tier, chance, world):
             assert any(table == "views" and person.encode() in key for table, key, _ in everything), person
     parked = projector.cli("parked", "list", "--json")
     assert parked and not {event["key"] for event in parked} & doomed
-    fresh = world.project("fresh").wait_caught_up()
+    fresh = world.project("fresh", flags=unlimited).wait_caught_up()
     assert fresh.digests() == projector.digests()
     strip = ("topic", "partition", "offset", "reason", "waiting")
     assert ([[event[name] for name in strip] for event in fresh.cli("parked", "list", "--json")] ==

@@ -299,7 +299,7 @@ def test_pipelined_requests_are_answered_all_and_in_order(query, tier):
 
 
 @tiers(short={"seconds": 20, "calm": 5, "idle": 2000},
-       soak={"seconds": 600, "calm": 20, "idle": 5000, "fixed_seed": False})
+       soak={"seconds": 120, "calm": 15, "idle": 5000, "fixed_seed": False})
 def test_hostile_clients_cost_only_themselves(tier, chance, query):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < 10000:

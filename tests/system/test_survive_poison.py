@@ -288,7 +288,7 @@ def test_random_poison_and_kills_end_in_the_same_store_as_one_quiet_run(tier, ch
     assert projector.digests() == quiet.digests()
     assert all_parked(projector) == all_parked(quiet)
     for one in (projector, quiet):
-        for _ in range(20):  # a unit may hold several bad ones, and dropping one brings the next
+        for _ in range(tier["events"]):  # a unit may hold many bad ones, and dropping one brings the next
             one.cli("parked", "drop", "--all")
             if not one.cli("parked", "list", "--json"):
                 break
