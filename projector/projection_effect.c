@@ -27,14 +27,10 @@ struct effect_row {
 };
 
 static const struct effect_row effect_rows[] = {
-    [EFFECT_MERGE] = {true, effect_merge},
-    [EFFECT_REPLACE] = {true, effect_replace},
-    [EFFECT_UPSERT] = {true, effect_merge},
-    [EFFECT_REMOVE] = {false, NULL},
-    [EFFECT_APPEND] = {true, effect_merge},
-    [EFFECT_ADD] = {true, effect_add},
-    [EFFECT_DELETE] = {false, NULL},
-    [EFFECT_ERASE] = {false, NULL},
+    [EFFECT_MERGE] = {true, effect_merge},  [EFFECT_REPLACE] = {true, effect_replace},
+    [EFFECT_UPSERT] = {true, effect_merge}, [EFFECT_REMOVE] = {false, NULL},
+    [EFFECT_APPEND] = {true, effect_merge}, [EFFECT_ADD] = {true, effect_add},
+    [EFFECT_DELETE] = {false, NULL},        [EFFECT_ERASE] = {false, NULL},
 };
 
 static int pick_steps(const struct handler *handler, const struct source_scope *scope, struct picked_step **ret_steps);
@@ -78,6 +74,20 @@ bool effect_makes_view(enum effect effect)
     return effect_rows[effect].makes_view;
 }
 
+/* Most sources are a field that is taken as it is: of the target's kind, neither able to be unset. Then its bytes are
+ * the value, and nothing needs to be evaluated and converted. NULL: another source. Not so enums, which go by name, and
+ * floats, which go by double. */
+static inline const struct field_type *source_as_it_is(const struct source *source, const struct field_type *to)
+{
+    if (source->kind != SOURCE_PATH || source->path.count != 1)
+        return NULL;
+    const struct field_type *from = source->path.fields[0];
+    if (from->presence != PRESENCE_IMPLICIT || to->presence != PRESENCE_IMPLICIT || from->kind != to->kind ||
+        to->kind == KIND_ENUM || to->kind == KIND_FLOAT)
+        return NULL;
+    return from;
+}
+
 /* --- the way --------------------------------------------------------------------------------------------------- */
 
 static int pick_steps(const struct handler *handler, const struct source_scope *scope, struct picked_step **ret_steps)
@@ -95,6 +105,12 @@ static int pick_steps(const struct handler *handler, const struct source_scope *
             static const struct view_place nowhere = {0, NULL}; /* matters to messages only */
             const struct field_type *bracket = step->brackets[n].target;
             struct sourced sourced;
+            const struct field_type *from = source_as_it_is(&step->brackets[n].source, bracket);
+            const ProtobufCMessage *start = step->brackets[n].source.from_element ? scope->element : scope->event;
+            if (from != NULL && start != NULL) {
+                steps[i].values[n] = message_get_item(from, message_at(start, from->offset));
+                continue;
+            }
             int rc = source_read(&step->brackets[n].source, scope, &sourced);
             if (rc == 0)
                 rc = convert_sourced(&sourced, bracket, nowhere, scope, &steps[i].values[n]);
@@ -197,35 +213,18 @@ static void touch_target(const struct handler *handler, ProtobufCMessage *target
 
 /* --- what is done there ---------------------------------------------------------------------------------------- */
 
-/* Most assignments take a field as it is: both of one kind, neither able to be unset. Then its bytes are the value, and
- * nothing needs to be read, converted and set. Not so enums, which go by name, and floats, which go by double. */
-static inline bool copy_as_it_is(const struct assignment *assignment, const struct source_scope *scope,
-                                 ProtobufCMessage *message)
-{
-    const struct source *source = &assignment->source;
-    const struct field_type *to = assignment->target;
-
-    if (source->kind != SOURCE_PATH || source->path.count != 1)
-        return false;
-    const struct field_type *from = source->path.fields[0];
-    if (from->presence != PRESENCE_IMPLICIT || to->presence != PRESENCE_IMPLICIT || from->kind != to->kind ||
-        to->kind == KIND_ENUM || to->kind == KIND_FLOAT)
-        return false;
-    const ProtobufCMessage *start = source->from_element ? scope->element : scope->event;
-    if (start == NULL)
-        return false;
-    memcpy(message_at(message, to->offset), message_at(start, from->offset), to->element_size);
-    return true;
-}
-
 static int effect_merge(const struct handler *handler, const struct source_scope *scope, ProtobufCMessage *target,
                         struct view_place place)
 {
     for (size_t i = 0; i < handler->assignment_count; i++) {
         const struct assignment *assignment = &handler->assignments[i];
         struct sourced sourced;
-        if (copy_as_it_is(assignment, scope, target))
+        const struct field_type *from = source_as_it_is(&assignment->source, assignment->target);
+        const ProtobufCMessage *start = assignment->source.from_element ? scope->element : scope->event;
+        if (from != NULL && start != NULL) {
+            memcpy(message_at(target, assignment->target->offset), message_at(start, from->offset), from->element_size);
             continue;
+        }
         int rc = source_read(&assignment->source, scope, &sourced);
         if (rc < 0)
             return err_prefix(scope->fault->err, "%s", assignment->target->name);

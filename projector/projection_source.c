@@ -84,14 +84,15 @@ static bool holds_plainly(const struct condition *condition, const struct source
     if (condition->right.kind != SOURCE_LITERAL || condition->left.count != 1 || start == NULL ||
         field->presence != PRESENCE_IMPLICIT)
         return false;
+    const void *left = message_at(start, field->offset);
+    int order;
     if (field->kind == KIND_ENUM && literal->kind == VALUE_ENUM && !field->enumeration->is_closed)
-        *ret_holds = order_holds(condition->comparison,
-                                 compare_integers(*(const int32_t *)message_at(start, field->offset), literal->integer));
+        order = compare_integers(*(const int32_t *)left, literal->integer);
     else if (field->kind == KIND_UINT32 && literal->kind == VALUE_UINT && literal->natural <= INT64_MAX)
-        *ret_holds = order_holds(condition->comparison, compare_integers(*(const uint32_t *)message_at(start, field->offset),
-                                                                         (int64_t)literal->natural));
+        order = compare_integers(*(const uint32_t *)left, (int64_t)literal->natural);
     else
         return false;
+    *ret_holds = order_holds(condition->comparison, order);
     return true;
 }
 

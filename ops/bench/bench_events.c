@@ -56,7 +56,7 @@ static void put_double(struct buf *out, uint32_t field, double value)
 
 static const char *const categories[] = {"nutrition", "skin", "sleep", "fitness"};
 static const char *const traits[] = {"Caffeine metabolism", "Vitamin D level", "Skin elasticity", "Deep sleep",
-                                     "Lactose tolerance", "Muscle recovery", "Alcohol flush", "Sun sensitivity"};
+                                     "Lactose tolerance",   "Muscle recovery", "Alcohol flush",   "Sun sensitivity"};
 
 static void put_marker(struct bench_events *events, uint32_t number, struct buf *scratch)
 {

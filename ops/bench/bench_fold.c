@@ -60,8 +60,10 @@ static struct view_set *views_load(const char *path)
 /* All streams come from one topic. */
 static void settings_make(const struct view_set *views, struct generation_settings *settings)
 {
-    *settings = (struct generation_settings){.stream_count = views->stream_count, .topic_count = 1,
-                                             .type_header_count = 1, .max_view_bytes = 1 << 20,
+    *settings = (struct generation_settings){.stream_count = views->stream_count,
+                                             .topic_count = 1,
+                                             .type_header_count = 1,
+                                             .max_view_bytes = 1 << 20,
                                              .projection_version = PROJECTION_VERSION};
     settings->streams = mem_zero(views->stream_count, sizeof(*settings->streams));
     for (size_t i = 0; i < views->stream_count; i++)

@@ -2,8 +2,8 @@
  *
  *     bench-produce BROKERS TOPIC EVENTS PEOPLE [SEED [RATE]]
  *
- * Over PEOPLE people; nearly everybody's first event is a report when EVENTS is large enough. Keys go through murmur2, as
- * Java's producers do. With RATE (events per second) the stream is even; without it, as fast as the broker takes it. */
+ * Over PEOPLE people. Keys go through murmur2, as Java's producers do. With RATE (events per second) the stream is even;
+ * without it, as fast as the broker takes it. */
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
-/* Most doubles in views are short decimals: an amount, a rate, a score. Such a value is m / 10^k with m < 2^53, found by
- * trying k = 0, 1, 2, ...; since m and 10^k are exact, the division gives the double that a reader would get, so
- * equality proves the text. Only what is left goes through printf, with more and more digits.
+/* Most doubles in views are short decimals: an amount, a rate, a score. Such a value is m / 10^k with m < 2^53, found
+ * by trying thousandths, then k = 0, 1, 2, ...; since m and 10^k are exact, the division gives the double that a reader
+ * would get, so equality proves the text. Only what is left goes through printf, with more and more digits.
  *
  * Strings are copied in runs that need no escape, 16 bytes at a time; whether they hold anything but ASCII is noticed on
  * the way, and only then are they checked as UTF-8. */
@@ -11,10 +11,6 @@
 #include <stdlib.h>
 
 #include "schema/message/utf8.h"
-
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 static const char digit_pairs[] = "0001020304050607080910111213141516171819"
                                   "2021222324252627282930313233343536373839"
@@ -73,7 +69,7 @@ uint8_t *json_put_int(uint8_t *to, int64_t value)
 
 enum { FRACTION_DIGITS_MAX = 17 };
 
-static const double powers_of_ten[FRACTION_DIGITS_MAX + 1] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,
+static const double powers_of_ten[FRACTION_DIGITS_MAX + 1] = {1e0, 1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,
                                                               1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17};
 
 /* mantissa / 10^fraction_digits, written out. */
@@ -248,42 +244,11 @@ static size_t copy_plain(uint8_t *to, const uint8_t *from, size_t len, uint8_t *
     return done;
 }
 
-uint8_t *json_put_plain(uint8_t *to, struct span text, const uint8_t *readable_end)
-{
-#ifdef __SSE2__
-    const __m128i quote = _mm_set1_epi8('"');
-    const __m128i backslash = _mm_set1_epi8('\\');
-    const __m128i space = _mm_set1_epi8(' ');
-    const uint8_t *from = text.at;
-
-    if ((size_t)(readable_end - from) < ((text.len + 15) & ~(size_t)15))
-        return NULL;
-    *to++ = '"';
-    for (size_t done = 0; done < text.len; done += 16) {
-        /* As signed numbers, bytes outside of ASCII are below the space, as control characters are. */
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(from + done));
-        __m128i special = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
-                                       _mm_cmplt_epi8(bytes, space));
-        unsigned found = (unsigned)_mm_movemask_epi8(special);
-        if (text.len - done < 16)
-            found &= (1u << (text.len - done)) - 1;
-        if (found != 0)
-            return NULL;
-        _mm_storeu_si128((__m128i *)(void *)(to + done), bytes);
-    }
-    to[text.len] = '"';
-    return to + text.len + 1;
-#else
-    (void)to, (void)text, (void)readable_end;
-    return NULL;
-#endif
-}
-
 static uint8_t *put_escape(uint8_t *to, uint8_t byte)
 {
     static const char hex[] = "0123456789abcdef";
-    static const char shorts[0x60] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
-                                      ['\r'] = 'r', ['"'] = '"',  ['\\'] = '\\'};
+    static const char shorts[0x60] = {
+        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r', ['"'] = '"', ['\\'] = '\\'};
 
     *to++ = '\\';
     if (shorts[byte] != '\0') {

@@ -1,9 +1,9 @@
-/* The bytes are walked once, field by field in ascending order; between two fields that are there, those that are always
- * printed get their ready-made text. Every value is followed by a comma, and whatever closes an object or a list takes
- * the place of the last one: no state says whether a comma is due.
+/* The bytes are walked once, field by field in ascending order; between two fields that are there, those that are
+ * always printed get their ready-made text. Every value is followed by a comma, and whatever closes an object or a list
+ * takes the place of the last one: no state says whether a comma is due.
  *
- * `to` is where the next byte goes. Each function takes it and returns it, NULL for an error that is in the writer; when
- * it is given, and when it is returned behind an object, a list or a text, ROOM bytes are free there: enough for any
+ * `to` is where the next byte goes. Each function takes it and returns it, NULL for an error that is in the writer;
+ * when it is given, and when it is returned behind an object, a list or a text, ROOM bytes are free there: enough for any
  * number, and for what closes it. */
 #include <string.h>
 
@@ -85,8 +85,7 @@ static inline uint8_t *close_with(struct json_writer *writer, uint8_t *to, uint8
     return ensure_room(writer, to, 0);
 }
 
-static COLD uint8_t *broken(struct json_writer *writer, const struct message_type *type,
-                                             const char *what)
+static COLD uint8_t *broken(struct json_writer *writer, const struct message_type *type, const char *what)
 {
     (void)render_broken(writer->err, type, what);
     return NULL;
@@ -165,7 +164,7 @@ static inline uint8_t *put_empties(struct json_writer *writer, const struct rend
 }
 
 static ALWAYS_INLINE bool read_value(const struct field_type *field, const uint8_t **at, const uint8_t *end,
-                              struct wire_value *ret_value)
+                                     struct wire_value *ret_value)
 {
     uint32_t four;
 
@@ -190,9 +189,9 @@ static ALWAYS_INLINE bool read_value(const struct field_type *field, const uint8
 
 /* All values of one field whose tag has been read: key, value, comma. */
 static ALWAYS_INLINE uint8_t *write_field(struct json_writer *writer, const struct render_type *type,
-                                   const struct render_field *field, const struct field_selection *selection,
-                                   enum wire_type wire, const uint8_t **at, const uint8_t *end, uint8_t *to,
-                                   unsigned depth)
+                                          const struct render_field *field, const struct field_selection *selection,
+                                          enum wire_type wire, const uint8_t **at, const uint8_t *end, uint8_t *to,
+                                          unsigned depth)
 {
     size_t index = (size_t)(field - type->fields);
     const struct field_selection *inside = selection_inside(selection, index);
@@ -492,7 +491,8 @@ static uint8_t *put_bool(uint8_t *to, bool value)
     return to + (value ? 4 : 5);
 }
 
-static NEVER_INLINE uint8_t *put_enum(struct json_writer *writer, const struct render_field *field, int32_t number, uint8_t *to)
+static NEVER_INLINE uint8_t *put_enum(struct json_writer *writer, const struct render_field *field, int32_t number,
+                                      uint8_t *to)
 {
     const char *name = NULL;
 
@@ -512,15 +512,21 @@ static NEVER_INLINE uint8_t *put_enum(struct json_writer *writer, const struct r
     return back_from_out(writer);
 }
 
-static NEVER_INLINE uint8_t *put_string(struct json_writer *writer, const struct render_field *field, struct span text, uint8_t *to)
+/* Whatever isn't plain: to be escaped, not ASCII, or at the very end of the view. */
+static COLD uint8_t *put_any_string(struct json_writer *writer, const struct render_field *field, struct span text,
+                                    uint8_t *to)
 {
-    to = ensure_room(writer, to, text.len + JSON_PLAIN_ROOM);
-    uint8_t *behind = json_put_plain(to, text, writer->stored_end);
-    if (behind != NULL)
-        return behind;
     if (!json_add_string(out_at(writer, to), text))
         return broken(writer, field->type->parent, "a string that isn't UTF-8");
     return back_from_out(writer);
+}
+
+static NEVER_INLINE uint8_t *put_string(struct json_writer *writer, const struct render_field *field, struct span text,
+                                        uint8_t *to)
+{
+    to = ensure_room(writer, to, text.len + JSON_PLAIN_ROOM);
+    uint8_t *behind = json_put_plain(to, text, writer->stored_end);
+    return behind != NULL ? behind : put_any_string(writer, field, text, to);
 }
 
 static NEVER_INLINE uint8_t *put_bytes(struct json_writer *writer, struct span bytes, uint8_t *to)

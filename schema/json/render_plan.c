@@ -191,7 +191,7 @@ static void fill(struct plan_build *build, struct render_type *type)
                          strcmp(field->type->enumeration->full_name, "google.protobuf.NullValue") == 0;
         if (field->type->message != NULL)
             field->inner = intern(build, field->type->message, rules_inside(type->rules, field->type));
-        field->empty = empty_of(plan, field);
+        field->empty = padded(plan, empty_of(plan, field));
         if (field->type->enumeration != NULL && !field->is_null)
             prepare_enum(plan, field);
 

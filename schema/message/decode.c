@@ -59,7 +59,7 @@ int message_decode_own(const struct message_type *type, struct span bytes, struc
 }
 
 static COLD int refuse(struct decoder *decoder, const struct message_type *type, const struct field_type *field,
-                  const char *what)
+                       const char *what)
 {
     if (field == NULL)
         return err_set(decoder->err, ERR_INPUT, "%s: %s", type->full_name, what);
@@ -201,7 +201,7 @@ static inline void *place_for(struct decoder *decoder, ProtobufCMessage *message
 }
 
 static inline int decode_text(struct decoder *decoder, ProtobufCMessage *message, const struct field_type *field,
-                       struct span text)
+                              struct span text)
 {
     if (field->kind == KIND_STRING && !decoder->is_own && !utf8_is_valid(text))
         return refuse(decoder, field->parent, field, "a string that isn't UTF-8");
@@ -226,8 +226,8 @@ static inline int decode_number(struct decoder *decoder, ProtobufCMessage *messa
 
 /* --- messages ----------------------------------------------------------------------------------------------------- */
 
-/* A value that isn't announced by its field's own tag: a packed list, or an unknown field. field NULL: the type has none of
- * that number. */
+/* A value that isn't announced by its field's own tag: a packed list, or an unknown field. field NULL: the type has none
+ * of that number. */
 static int decode_other(struct decoder *decoder, ProtobufCMessage *message, const struct field_type *field,
                         uint32_t tag, const uint8_t **at, const uint8_t *end, unsigned depth)
 {

@@ -106,7 +106,7 @@ size_t message_encoded_size(const ProtobufCMessage *message)
     return size;
 }
 
-/* --- backwards: each of these writes before `start` and returns where it began -------------------------------------- */
+/* --- backwards: each of these writes before `start` and returns where it began ------------------------------------ */
 
 struct encoder {
     struct buf *buf;
@@ -170,7 +170,7 @@ static inline uint8_t *write_fixed(const void *item, size_t size, uint8_t *start
 
 /* Leaves room for a tag. */
 static ALWAYS_INLINE uint8_t *write_item(struct encoder *encoder, const struct field_type *field, const void *item,
-                                  uint8_t *start)
+                                         uint8_t *start)
 {
     const ProtobufCBinaryData *text = item;
     size_t behind;

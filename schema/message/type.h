@@ -75,7 +75,7 @@ struct field_type {
     bool is_map;
     bool is_deep;   /* a copy needs more than its bytes: a list, a message, an enum, which may be closed */
     size_t offset;            /* of the value in the message struct */
-    size_t quantifier_offset; /* of has (protobuf_c_boolean), of the oneof's case (uint32_t), or of the count (size_t) */
+    size_t quantifier_offset; /* of has (protobuf_c_boolean), the oneof's case (uint32_t), or the count (size_t) */
     size_t element_size;      /* of one value in memory */
     const struct message_type *message;  /* of KIND_MESSAGE, else NULL */
     const struct enum_type *enumeration; /* of KIND_ENUM, else NULL */
@@ -109,7 +109,7 @@ struct message_type {
     const char *name;              /* "AnalysisCompleted" */
     const char *package;
     const char *file;              /* "genetics/events.proto" */
-    const struct field_type *fields; /* by number, ascending; behind the last a sentinel whose tag is above all others */
+    const struct field_type *fields; /* by number, ascending; behind the last a sentinel, its tag above all others */
     size_t field_count;
     const uint16_t *by_number; /* index + 1 of the field with a number < by_number_count; 0: there is none */
     uint32_t by_number_count;

@@ -1,5 +1,5 @@
-/* Most texts are ASCII throughout, which is quickly seen; the rest goes by the ranges that RFC 3629 gives for the second
- * byte. */
+/* Most texts are ASCII throughout, which is quickly seen; the rest goes by the ranges that RFC 3629 gives for the
+ * second byte. */
 #include "schema/message/utf8.h"
 
 /* Length of the sequence that starts here, 0 when it isn't one. */

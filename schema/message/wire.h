@@ -31,8 +31,8 @@ bool wire_skip(const uint8_t **at, const uint8_t *end, uint32_t number, enum wir
 
 bool wire_read_long_varint(const uint8_t **at, const uint8_t *end, uint64_t *ret_value);
 
-/* At most 10 bytes; bits beyond the 64th are dropped, as everywhere. The long way gets variables of its own, so that those
- * of the loops around this stay in registers. */
+/* At most 10 bytes; bits beyond the 64th are dropped, as everywhere. The long way gets variables of its own, so that
+ * those of the loops around this stay in registers. */
 static inline bool wire_read_varint(const uint8_t **at, const uint8_t *end, uint64_t *ret_value)
 {
     const uint8_t *from = *at;
