@@ -15,6 +15,7 @@ CC := $(CC_$(FLAVOUR))
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wformat=2 -Wvla -Wcast-qual -Wstrict-prototypes \
 	-Wmissing-prototypes -Wswitch-enum -Wnull-dereference
 HARDEN := -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection
+# Counted with ops/bench/bench_fold.c: -O3 saves 5% of the projection's instructions and none elsewhere, -flto 1%.
 CFLAGS_release := -O2 -g $(HARDEN)
 CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
