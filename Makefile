@@ -201,8 +201,9 @@ fuzz: ## runs each fuzz target for FUZZ_SECONDS (60)
 	done
 fuzz-programs: $(FUZZ_PROGRAMS)
 
-soak: build model-programs ## runs the long tests: kills, poison, full disks, hostile clients; TARN_SEED=N repeats a run
+soak: build model-programs $(BUILD)/tests/test_materializer_stress build/protos/till.binpb ## runs the long tests: kills, poison, full disks, hostile clients; TARN_SEED=N repeats a run
 	@ops/dev/install.sh build test
+	@TARN_SOAK=$${TARN_SOAK:-600} $(BUILD)/tests/test_materializer_stress
 	@TARN_FLAVOUR=$(FLAVOUR) build/venv/bin/python -m pytest tests -m soak -rP --timeout=7200
 
 OUR_C := $(SCHEMA_SRC) $(RUNTIME_SRC) $(wildcard projector/*.c query/*.c ops/dev/*.c tests/unit/*.c tests/model/*.c \

@@ -1,7 +1,7 @@
 /* An attempt decodes, projects and installs, in that order, so that an event which fails anywhere has changed nothing.
  * ERASE handlers run on their own when the event itself can't be applied yet: erasures are never parked and overtake what
  * waits. What they make pointless goes with them: parked events of the owner, of any topic, whose views are all erased;
- * what waited behind those is tried at once. */
+ * what is left of theirs is tried again at once. */
 #include "projector/applier.h"
 
 #include <stdlib.h>
@@ -23,6 +23,8 @@ static int attempt(struct attempt *event, enum projection_part part, bool is_dry
 static int overtake(struct attempt *event, enum outcome *ret_outcome, bool *ret_is_applied, struct err *err);
 static int is_all_erased(struct applier *applier, const struct incoming *incoming, const struct intake_answer *answer,
                          bool *ret_is_erased, struct err *err);
+static int is_pointless(struct applier *applier, const struct incoming *incoming, const struct intake_answer *answer,
+                        bool *ret_is_pointless, struct err *err);
 static int forget_erased(struct applier *applier, uint64_t owner_hash, struct err *err);
 static int park(struct applier *applier, const struct incoming *incoming, enum park_reason reason,
                 const struct err *reason_text, enum outcome *ret_outcome, struct err *err);
@@ -85,6 +87,13 @@ int applier_take(struct applier *applier, const struct incoming *incoming, enum 
             return rc;
         }
         if (parked_find(applier->parked, incoming->at.unit_hash, incoming->at.topic) != NULL) {
+            bool is_erased = false;
+            if (erasures_know(applier->erasures, incoming->at.unit_hash))
+                rc = is_pointless(applier, incoming, &answer, &is_erased, err);
+            if (rc < 0 || is_erased) {
+                *ret_outcome = OUTCOME_ERASED;
+                return rc;
+            }
             *ret_reason = PARK_WAITING;
             return park(applier, incoming, PARK_WAITING, NULL, ret_outcome, err);
         }
@@ -241,24 +250,21 @@ static int is_all_erased(struct applier *applier, const struct incoming *incomin
     return rc;
 }
 
-/* The same for a parked event, which is read when its owner isn't erased as a whole: views with more key fields. */
-static int is_pointless(struct applier *applier, const struct parked_key *key, bool *ret_is_pointless, struct err *err)
+/* The same for an event that is parked, or is to wait: it is read when its owner isn't erased as a whole, for the views
+ * with more key fields. */
+static int is_pointless(struct applier *applier, const struct incoming *incoming, const struct intake_answer *answer,
+                        bool *ret_is_pointless, struct err *err)
 {
-    struct incoming incoming;
-    struct parked_event parked;
     struct projection_effects effects;
     enum park_reason reason;
     struct err why;
     bool is_erased = false;
+    int rc = 0;
 
-    int rc = parked_read(applier->parked, key, &incoming, &parked, err);
-    if (rc < 0)
-        return rc;
-    struct intake_answer answer = intake_judge(applier->intake, &incoming, &why);
-    if (incoming.has_key)
-        rc = is_all_erased(applier, &incoming, &answer, &is_erased, err);
-    if (rc == 0 && !is_erased && answer.verdict == INTAKE_EVENT) {
-        struct attempt event = {&incoming, answer.plan, answer.event, applier};
+    if (incoming->has_key)
+        rc = is_all_erased(applier, incoming, answer, &is_erased, err);
+    if (rc == 0 && !is_erased && answer->verdict == INTAKE_EVENT) {
+        struct attempt event = {incoming, answer->plan, answer->event, applier};
         rc = attempt(&event, PROJECT_ALL_BUT_ERASURES, true, &effects, &reason, &why);
         is_erased = rc == 0 && effects.touched_count == 0 && effects.erased_count > 0;
         if (rc < 0 && rc != ERR_INPUT)
@@ -270,8 +276,24 @@ static int is_pointless(struct applier *applier, const struct parked_key *key, b
     return rc;
 }
 
-/* Takes out the owner's parked events that have lost their views, then goes on with what waited behind them. Retries may
- * erase again and come back here; they find the unit anew after each event, so the lists may change under them. */
+static int is_parked_pointless(struct applier *applier, const struct parked_key *key, bool *ret_is_pointless,
+                               struct err *err)
+{
+    struct incoming incoming;
+    struct parked_event parked;
+    struct err why;
+
+    int rc = parked_read(applier->parked, key, &incoming, &parked, err);
+    if (rc < 0)
+        return rc;
+    struct intake_answer answer = intake_judge(applier->intake, &incoming, &why);
+    return is_pointless(applier, &incoming, &answer, ret_is_pointless, err);
+}
+
+/* Takes out the owner's parked events that have lost their views, then tries the others: what made one fail may have been
+ * a view that is erased now, and had the erasure come first, as it may in a replay, it wouldn't have failed. A retry that
+ * erases comes back here, and doesn't try once more what is being tried; it finds the unit anew after each event, so the
+ * lists may change under it. */
 static int forget_erased(struct applier *applier, uint64_t owner_hash, struct err *err)
 {
     size_t count = 0, ignored;
@@ -291,12 +313,12 @@ static int forget_erased(struct applier *applier, uint64_t owner_hash, struct er
         bool is_first_gone = false;
         for (size_t i = 0; rc == 0 && i < count; i++) {
             bool is_gone = false;
-            rc = is_pointless(applier, &keys[i], &is_gone, err);
+            rc = is_parked_pointless(applier, &keys[i], &is_gone, err);
             if (rc == 0 && is_gone)
                 parked_remove(applier->parked, &keys[i]);
             is_first_gone |= i == 0 && is_gone;
         }
-        if (rc == 0 && is_first_gone)
+        if (rc == 0 && (is_first_gone || !applier->is_retrying))
             rc = applier_retry_unit(applier, owner_hash, (uint16_t)topic, &ignored, err);
         if (rc < 0)
             break;
@@ -339,7 +361,10 @@ int applier_retry_unit(struct applier *applier, uint64_t unit_hash, uint16_t top
             incoming.key = span_of(copy.at, incoming.key.len);
             struct attempt event = {&incoming, answer.plan, span_of(copy.at + incoming.key.len, answer.event.len),
                                     applier};
+            const bool was_retrying = applier->is_retrying;
+            applier->is_retrying = true;
             outcome = attempt(&event, PROJECT_ALL, false, &effects, &reason, &why);
+            applier->is_retrying = was_retrying;
         }
         unit = parked_find(applier->parked, unit_hash, topic);
         bool is_there = unit != NULL && parked_key_of(unit, 0).offset == key.offset;

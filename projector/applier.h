@@ -30,6 +30,7 @@ struct applier {
     struct buf key;     /* scratch */
     struct buf value;
     uint64_t erasure_count; /* records that erased something */
+    bool is_retrying;       /* a unit's first event is being applied, and still parked */
 };
 
 void applier_init(struct applier *applier, const struct intake *intake, struct rows *rows, struct erasures *erasures,

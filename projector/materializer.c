@@ -57,8 +57,6 @@ int materializer_open(const struct materializer_options *options, struct materia
 {
     struct materializer *m = mem_zero(1, sizeof(*m));
     const struct view_set *views = options->views;
-    size_t budget =
-        options->memory_bytes < MATERIALIZER_MEMORY_MIN ? (size_t)MATERIALIZER_MEMORY_MIN : options->memory_bytes;
     bool *by_owner = mem_zero(views->view_count + 1, sizeof(*by_owner));
 
     for (size_t i = 0; i < views->view_count; i++)
@@ -67,7 +65,7 @@ int materializer_open(const struct materializer_options *options, struct materia
     m->policy = FLUSH_POLICY_INIT;
     m->lag = -1;
     positions_init(&m->positions, options->settings->topic_count);
-    m->rows.cache = cache_new(budget, by_owner, views->view_count);
+    m->rows.cache = cache_new(options->memory_bytes, by_owner, views->view_count);
     free(by_owner);
     erasures_init(&m->erasures, &m->rows);
     parked_init(&m->parked, &m->rows, &m->positions, options->park_limit);
@@ -341,6 +339,7 @@ static struct flush_figures figures_of(struct materializer *m)
                                     .dirty_bytes = cache_dirty_bytes(cache),
                                     .budget_bytes = m->options.memory_bytes,
                                     .is_full = m->is_full,
+                                    .last_took_us = m->job.took_us,
                                     .has_news = has_news(m),
                                     .has_changed = m->positions.has_changed};
 

@@ -47,8 +47,8 @@ struct materializer_options {
     const struct generation_settings *settings; /* likewise */
     const struct record_source *source;         /* only header() is called; NULL: records have no headers */
     const char *directory;                      /* DIR, for decisions in DIR/control; NULL: none */
-    size_t memory_bytes;                        /* of the cache, jobs included; at least MATERIALIZER_MEMORY_MIN */
-    size_t park_limit;                          /* parked events of one partition, waiting ones included */
+    size_t memory_bytes; /* of the cache, jobs included; below MATERIALIZER_MEMORY_MIN it hardly caches */
+    size_t park_limit;   /* parked events of one partition, waiting ones included */
     const struct clock_port *clock;
     struct materializer_listener listener;
 };

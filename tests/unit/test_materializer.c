@@ -539,6 +539,50 @@ static void an_event_that_fails_erases_all_the_same(void **state)
     till_world_close(&world);
 }
 
+/* Both orders end with the same: people's events may come before or after the till's. */
+static void what_an_erasure_heals_is_applied_as_if_the_erasure_had_come_first(void **state)
+{
+    static char event[5100] = "\x0a\x03"
+                              "ann\x12\x02r1\"\x88\x27"; /* a note of 5000 bytes: over the receipt's limit */
+
+    (void)state;
+    memset(event + 12, 'n', 5000);
+    for (int erased_first = 0; erased_first < 2; erased_first++) {
+        struct till_world world;
+        till_world_open(&world, 1, 1);
+        for (int i = 0; i < 2; i++) {
+            if (i == 1 - erased_first)
+                till_left(&world, "ann", "r1");
+            else
+                till_raw(&world, TOPIC_TILL, "ann", "till.v1.Bought", event, 5012);
+            if (i == erased_first)
+                till_bought(&world, "ann", "r2", 3); /* waits, when there is something to wait for */
+            till_world_drain(&world);
+        }
+        assert_int_equal(till_parked(&world, TOPIC_TILL, NULL), 0);
+        expect_view(&world, "customer", "ann", NULL, "{\"person\":\"ann\",\"total\":3,\"bought\":2,\"name\":\"\"}");
+        till_world_close(&world);
+    }
+}
+
+static void an_event_that_only_feeds_erased_keys_does_not_wait(void **state)
+{
+    struct till_world world;
+
+    (void)state;
+    till_world_open(&world, 1, 1);
+    till_raw(&world, TOPIC_TILL, "ann", "till.v1.Bought", "\xff", 1);
+    till_left(&world, "ann", "r1");
+    till_world_drain(&world);
+    till_returned(&world, "ann", "r1");
+    till_world_drain(&world);
+    assert_int_equal(till_parked(&world, TOPIC_TILL, NULL), 1);
+    till_returned(&world, "ann", "r2");
+    till_world_drain(&world);
+    assert_int_equal(till_parked(&world, TOPIC_TILL, NULL), 2);
+    till_world_close(&world);
+}
+
 static void a_partition_with_too_many_parked_events_stops_alone(void **state)
 {
     struct till_world world;
@@ -675,6 +719,8 @@ int main(void)
         cmocka_unit_test(a_retry_stops_at_the_first_event_that_fails),
         cmocka_unit_test(an_erasure_overtakes_what_waits_and_takes_it_along),
         cmocka_unit_test(an_event_that_fails_erases_all_the_same),
+        cmocka_unit_test(what_an_erasure_heals_is_applied_as_if_the_erasure_had_come_first),
+        cmocka_unit_test(an_event_that_only_feeds_erased_keys_does_not_wait),
         cmocka_unit_test(a_partition_with_too_many_parked_events_stops_alone),
         cmocka_unit_test(a_full_disk_stops_commits_until_there_is_room_and_loses_nothing),
         cmocka_unit_test(the_cache_stays_within_its_budget_by_waiting_for_commits),

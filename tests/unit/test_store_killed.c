@@ -105,10 +105,10 @@ static int read_and_wait(void *argument)
 
 /* --- tests --- */
 
-#define assert_ok(call) \
-    do { \
-        if ((call) != 0) \
-            fail_msg("%s: %s", #call, err.text); \
+#define assert_ok(call)                                                                                                \
+    do {                                                                                                               \
+        if ((call) != 0)                                                                                               \
+            fail_msg("%s: %s", #call, err.text);                                                                       \
     } while (0)
 
 static char value_at(struct span value)
@@ -136,8 +136,8 @@ static void check_next_writer(const char *folder, char before, char after, unsig
         assert_ok(store_find(reader, TABLE_MARKS, keys[i], &read, &err));
         assert_ok(store_writer_find(writer, TABLE_MARKS, keys[i], &written_upon, &err));
         if (value_at(read) != value_at(written_upon))
-            fail_msg("killed at moment %u: a reader sees '%c', the next commit builds on '%c'", kill_at,
-                     value_at(read), value_at(written_upon));
+            fail_msg("killed at moment %u: a reader sees '%c', the next commit builds on '%c'", kill_at, value_at(read),
+                     value_at(written_upon));
         assert_true(value_at(read) == before || value_at(read) == after);
         assert_true(i == 0 || value_at(read) == first); /* all of a commit or nothing */
         first = value_at(read);

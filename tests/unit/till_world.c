@@ -85,8 +85,11 @@ static void make_settings(struct till_world *world)
 
 void till_world_open(struct till_world *world, int32_t partition_count, uint64_t seed)
 {
-    *world = (struct till_world){
-        .now_us = 1000000, .batch = 64, .park_limit = MATERIALIZER_PARK_LIMIT, .turn = {.is_drained = false, .lag = 0}};
+    *world = (struct till_world){.now_us = 1000000,
+                                 .batch = 64,
+                                 .park_limit = MATERIALIZER_PARK_LIMIT,
+                                 .memory_bytes = MATERIALIZER_MEMORY_MIN,
+                                 .turn = {.is_drained = false, .lag = 0}};
     world->folder = scratch_folder_make();
     world->store_folder = mem_format("%s/store", world->folder);
     struct err err = {0};
@@ -112,7 +115,7 @@ void till_world_start(struct till_world *world)
                                          .settings = &world->settings,
                                          .source = &world->port,
                                          .directory = world->folder,
-                                         .memory_bytes = MATERIALIZER_MEMORY_MIN,
+                                         .memory_bytes = world->memory_bytes,
                                          .park_limit = world->park_limit,
                                          .clock = &world_clock,
                                          .listener = {hear_parked, world}};
