@@ -169,7 +169,7 @@ JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 run: ## installs what it needs, builds, and shows Tarn at work; KAFKA=real takes Apache Kafka
 	@ops/dev/install.sh build run $(if $(filter real,$(KAFKA)),kafka)
 	@$(MAKE) --no-print-directory $(JOBS) build dev-programs
-	@exec ops/dev/run.sh $(if $(filter real,$(KAFKA)),--real-kafka)
+	@FLAVOUR=$(FLAVOUR) exec ops/dev/run.sh $(if $(filter real,$(KAFKA)),--real-kafka)
 
 check: unit-tests model-programs build/examples.binpb ## unit tests, and the examples' golden events folded: under a minute
 	@ops/dev/install.sh unit python

@@ -5,23 +5,36 @@
 #     ops/dev/run.sh --real-kafka   Apache Kafka, as ops/dev/install.sh has put it under build/
 #
 # Every child is started through setpriv --pdeathsig, so none outlives this script, however it ends. Ports are the
-# kernel's choice; TARN_LISTEN=ADDR:PORT fixes the query server's.
+# kernel's choice; TARN_LISTEN=ADDR:PORT fixes the query server's. FLAVOUR picks the programs, as it does for make.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 EVENTS_PER_SECOND=${EVENTS_PER_SECOND:-20}
 PARTITIONS=4 # what the mock cluster gives a topic, too
 STREAMS=(balance card consultation coverage credit genetics identity inquiry institution lender loan rate scoring)
-PROGRAMS=build/release/dev
+FLAVOUR=${FLAVOUR:-release}
+PROGRAMS=build/$FLAVOUR/dev
+projector_program=build/$FLAVOUR/tarn-projector
+query_program=build/$FLAVOUR/tarn-query
 started_at=$(date +%s%N)
 
 mkdir -p build/run
 folder=$(mktemp -d "$PWD/build/run/XXXXXX")
 children=()
 
+# A projector that was started by hand after ours was killed; it isn't our child, but it would miss its store.
+end_projector_of_somebody() {
+    local pid
+    pid=$("$projector_program" status --store "$folder/store" 2>/dev/null |
+        sed -n 's/.* is running (pid \([0-9]*\) .*/\1/p') || true
+    [ -n "$pid" ] && [ "$pid" != "${projector_pid:-}" ] || return 0
+    kill -TERM "$pid" 2>/dev/null && timeout 5 tail --pid="$pid" -f /dev/null || true
+}
+
 # Ends the children in the order in which they were started backwards: nobody loses what they depend on.
 end() {
     trap - EXIT INT TERM HUP
+    end_projector_of_somebody
     for ((i = ${#children[@]} - 1; i >= 0; i--)); do
         kill -TERM "${children[i]}" 2>/dev/null && wait "${children[i]}" 2>/dev/null || true
     done
@@ -75,9 +88,9 @@ address_in() {
 if [ "${1:-}" = --real-kafka ]; then start_real_kafka; else start_mock_kafka; fi
 
 topics=$(for stream in "${STREAMS[@]}"; do printf ',%s=%s.events' "$stream" "$stream"; done)
-start projector build/tarn-projector run --schema build/examples.binpb --store "$folder/store" --brokers "$brokers" \
+start projector "$projector_program" run --schema build/examples.binpb --store "$folder/store" --brokers "$brokers" \
     --topics "${topics#,}" --listen 127.0.0.1:0 --kafka fetch.wait.max.ms=20
-start query build/tarn-query --store "$folder/store" --listen "${TARN_LISTEN:-127.0.0.1:0}" --admin-listen 127.0.0.1:0
+start query "$query_program" --store "$folder/store" --listen "${TARN_LISTEN:-127.0.0.1:0}" --admin-listen 127.0.0.1:0
 start publisher "$PROGRAMS/demo_publisher" "$brokers" build/examples.binpb "$EVENTS_PER_SECOND"
 
 wait_for 10 "the projector" "$projector_pid" address_in projector "admin on"
@@ -106,7 +119,7 @@ Try:
 The projector: pid $projector_pid; its log and the others' in $folder
 Kill it (kill -9 $projector_pid), see the answers go on and Tarn-Age grow, and start it again:
 
-  build/tarn-projector run --schema build/examples.binpb --store $folder/store --brokers $brokers \\
+  $projector_program run --schema build/examples.binpb --store $folder/store --brokers $brokers \\
       --topics ${topics#,} --listen 127.0.0.1:0
 
 Ctrl-C ends it all.

@@ -8,14 +8,15 @@ import signal
 
 import pytest
 import requests
-from tarn import PATIENCE, ROOT
+from tarn import FLAVOUR, PATIENCE, ROOT
 from tarn.process import Process, environment
 from tarn.waiting import wait_until
 
 
 class Demo:
     def __init__(self, folder):
-        self.process = Process([ROOT / "ops" / "dev" / "run.sh"], folder / "run.log", cwd=ROOT, name="run.sh")
+        self.process = Process([ROOT / "ops" / "dev" / "run.sh"], folder / "run.log", env={"FLAVOUR": FLAVOUR},
+                               cwd=ROOT, name="run.sh")
         wait_until(lambda: "Ctrl-C ends it all" in self.process.log(), "the demo's addresses", 60,
                    alive=[self.process])
         self.text = self.process.log()
@@ -66,12 +67,16 @@ def test_a_killed_projector_is_outlived_by_its_screens_and_catches_up_when_it_is
     wait_until(lambda: float(requests.get(url, timeout=5).headers["Tarn-Age"]) >= 2, "Tarn-Age to grow", 20)
     assert requests.get(url, timeout=5).status_code == 200
 
-    command = re.search(r"^  (build/tarn-projector run (?:.*\\\n)?.*)$", demo.text, re.MULTILINE)[1]
+    command = re.search(r"^  (build/\w+/tarn-projector run (?:.*\\\n)?.*)$", demo.text, re.MULTILINE)[1]
     again = Process(shlex.split(command.replace("\\\n", " ")), tmp_path / "again.log", env=environment(), cwd=ROOT,
                     name="projector")
     try:
         wait_until(lambda: float(requests.get(url, timeout=5).headers["Tarn-Age"]) <= 1, "Tarn-Age to be small again",
-                   30, alive=[again])
-        assert again.stop() < 2
+                   30, alive=[demo.process, again])
+        demo.process.child.send_signal(signal.SIGINT)  # ends this one too, before its store goes
+        assert demo.process.wait(20) == 0
+        assert again.wait(5) == 0, again.log()
+        demo.assert_nobody_is_left()
+        assert not demo.folder.exists()
     finally:
         again.end()
