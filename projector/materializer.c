@@ -339,7 +339,6 @@ static struct flush_figures figures_of(struct materializer *m)
                                     .dirty_bytes = cache_dirty_bytes(cache),
                                     .budget_bytes = m->options.memory_bytes,
                                     .is_full = m->is_full,
-                                    .last_took_us = m->job.took_us,
                                     .has_news = has_news(m),
                                     .has_changed = m->positions.has_changed};
 
