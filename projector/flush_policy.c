@@ -30,6 +30,15 @@ static int64_t since_start_us(const struct flush_policy *policy, const struct fl
     return policy->last_start_us == INT64_MIN ? INT64_MAX : figures->now_us - policy->last_start_us;
 }
 
+static int64_t live_interval_us(const struct flush_figures *figures)
+{
+    int64_t twice_us = 2 * figures->last_took_us;
+
+    if (figures->last_took_us == 0 || twice_us > FLUSH_LIVE_INTERVAL_US)
+        return FLUSH_LIVE_INTERVAL_US;
+    return twice_us > FLUSH_LIVE_INTERVAL_MIN_US ? twice_us : FLUSH_LIVE_INTERVAL_MIN_US;
+}
+
 static enum flush_choice choose(const struct flush_policy *policy, const struct flush_figures *figures)
 {
     const enum flush_choice much = figures->dirty_rows > FLUSH_ALL_ROWS ? FLUSH_OLDEST_RANGE : FLUSH_ALL;
@@ -46,7 +55,7 @@ static enum flush_choice choose(const struct flush_policy *policy, const struct 
         bool is_due = figures->dirty_bytes > figures->budget_bytes / 2 || age_us >= FLUSH_CATCH_UP_AGE_US;
         return is_due ? FLUSH_OLDEST_RANGE : FLUSH_NOTHING;
     }
-    if (since_start_us(policy, figures) < FLUSH_LIVE_INTERVAL_US)
+    if (since_start_us(policy, figures) < live_interval_us(figures))
         return FLUSH_NOTHING;
     return figures->is_drained || age_us >= FLUSH_LIVE_AGE_US ? much : FLUSH_NOTHING;
 }
@@ -56,7 +65,7 @@ int64_t flush_policy_wait_us(const struct flush_policy *policy, const struct flu
     int64_t left_us = FLUSH_REFRESH_US - since_start_us(policy, figures);
 
     if (figures->has_news && !policy->is_catching_up)
-        left_us = FLUSH_LIVE_INTERVAL_US - since_start_us(policy, figures);
+        left_us = live_interval_us(figures) - since_start_us(policy, figures);
     if (left_us < 0)
         left_us = 0;
     return left_us < FLUSH_REFRESH_US / 5 ? left_us : FLUSH_REFRESH_US / 5;

@@ -1,6 +1,8 @@
 /* projector/flush_policy.h - when to commit what. Pure: figures in, a decision out.
  *
- * Live, one job commits everything dirty as soon as the source is drained, jobs at least FLUSH_LIVE_INTERVAL_US apart.
+ * Live, one job commits everything dirty as soon as the source is drained. Jobs begin at least twice the time apart that
+ * the last one took, so that a fast disk isn't waited for and a slow one gets larger commits, and never further apart than
+ * FLUSH_LIVE_INTERVAL_US.
  * While catching up, dirty views stay in the cache for as long as they can, so that the next event of a person finds
  * them there, and one range after the other is committed, the one furthest behind first: that is what bounds what a crash
  * replays, and what made progress under repeated kills when always beginning with range 0 didn't. */
@@ -12,7 +14,8 @@
 #include <stdint.h>
 
 enum {
-    FLUSH_LIVE_INTERVAL_US = 5 * 1000,
+    FLUSH_LIVE_INTERVAL_US = 5 * 1000,        /* between the starts of live jobs at the most, */
+    FLUSH_LIVE_INTERVAL_MIN_US = 1000,        /* and at the least */
     FLUSH_LIVE_AGE_US = 50 * 1000,            /* live without ever being drained: commit all the same */
     FLUSH_CATCH_UP_AGE_US = 10 * 1000 * 1000, /* catching up: nothing stays dirty for longer than this and its turn */
     FLUSH_REFRESH_US = 500 * 1000,            /* the ends of the logs are told to readers this often */
@@ -37,6 +40,7 @@ struct flush_figures {
     bool is_full;             /* the cache refuses records until something is committed */
     bool has_news;            /* dirty rows, or positions that moved */
     bool has_changed;         /* ends of logs and states of partitions: told every FLUSH_REFRESH_US */
+    int64_t last_took_us;     /* how long the last job took to commit; 0: none has yet */
     int64_t oldest_dirty_us;  /* since when the oldest news waits */
 };
 

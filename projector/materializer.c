@@ -36,6 +36,7 @@ struct materializer {
     uint64_t range_commits[RANGE_COUNT]; /* and committed */
     int64_t range_frozen_us[RANGE_COUNT];
     int64_t news_since_us; /* since when something isn't committed; 0: nothing */
+    int64_t last_took_us;                  /* of the last job taken in: the job itself is the flusher's */
     int64_t retry_at_us;
     int64_t retry_ms;
     bool is_hurried;
@@ -260,6 +261,7 @@ static int take_in(struct materializer *m, struct err *err)
     if (job == NULL)
         return 0;
     metric_observe_us(&core_commit_seconds, job->took_us);
+    m->last_took_us = job->took_us;
     if (job->rc == ERR_FULL) {
         metric_add(&core_counters.commit_failures, 1);
         m->stall = job->err;
@@ -339,6 +341,7 @@ static struct flush_figures figures_of(struct materializer *m)
                                     .dirty_bytes = cache_dirty_bytes(cache),
                                     .budget_bytes = m->options.memory_bytes,
                                     .is_full = m->is_full,
+                                    .last_took_us = m->last_took_us,
                                     .has_news = has_news(m),
                                     .has_changed = m->positions.has_changed};
 

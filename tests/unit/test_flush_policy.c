@@ -45,6 +45,27 @@ static void live_everything_is_committed_on_drain_at_least_five_milliseconds_apa
     assert_int_equal(flush_policy_choose(&policy, &figures), FLUSH_ALL);
 }
 
+static void live_a_fast_disk_is_not_waited_for_and_a_slow_one_gets_larger_commits(void **state)
+{
+    static const struct {
+        int64_t took_us;
+        int64_t interval_us;
+    } rows[] = {
+        {100, FLUSH_LIVE_INTERVAL_MIN_US},
+        {800, 1600},
+        {2500, FLUSH_LIVE_INTERVAL_US},
+        {40000, FLUSH_LIVE_INTERVAL_US},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct flush_figures figures = live();
+        figures.last_took_us = rows[i].took_us;
+        assert_int_equal(choose_after(rows[i].interval_us - 1, false, figures), FLUSH_NOTHING);
+        assert_int_equal(choose_after(rows[i].interval_us, false, figures), FLUSH_ALL);
+    }
+}
+
 static void live_without_a_drain_it_is_committed_when_it_gets_old(void **state)
 {
     struct flush_figures figures = live();
@@ -135,6 +156,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(live_everything_is_committed_on_drain_at_least_five_milliseconds_apart),
+        cmocka_unit_test(live_a_fast_disk_is_not_waited_for_and_a_slow_one_gets_larger_commits),
         cmocka_unit_test(live_without_a_drain_it_is_committed_when_it_gets_old),
         cmocka_unit_test(what_is_too_much_for_one_transaction_is_committed_range_by_range),
         cmocka_unit_test(catching_up_rows_stay_dirty_until_half_the_budget_is_used_or_they_are_old),
