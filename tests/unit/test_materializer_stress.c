@@ -141,7 +141,12 @@ static void write_event(struct till_world *world, struct chance *chance, bool is
         till_raw(world, TOPIC_TILL, NULL, "till.v1.Bought", "", 0);
     else if (what < 930)
         till_raw(world, TOPIC_TILL, person, "till.v1.Audited", "", 0);
-    else if (what < 960)
+    else if (what < 940) { /* all receipts, and nothing else: the leading field alone */
+        struct buf bytes = BUF_INIT;
+        put_field(&bytes, 1, person, strlen(person));
+        till_raw(world, TOPIC_PEOPLE, person, "people.v1.Shredded", buf_text(&bytes), bytes.len);
+        buf_release(&bytes);
+    } else if (what < 960)
         scripted_source_skip(world->source, (uint16_t)below(chance, TILL_TOPICS), 0, 1 + below(chance, 3));
     else if (who >= 2 || what >= 998) {
         if (what % 2 == 0)
