@@ -49,6 +49,7 @@ struct found {
 static int find(const struct opened_store *opened, const struct view *view, const struct config_list *arguments,
                 struct found *found, struct err *err);
 static int has_parked(const struct opened_store *opened, uint64_t owner_hash, bool *ret_has_parked, struct err *err);
+static void keep_own_topics(const struct generation_settings *settings, struct found *found);
 static void print(const struct opened_store *opened, const struct found *found, bool is_json);
 
 static int run(void *settings_at, const struct config_list *arguments, struct err *err)
@@ -104,6 +105,8 @@ static int find(const struct opened_store *opened, const struct view *view, cons
     if (rc == 0)
         rc = opened_store_positions(opened, buf_span(&owner), &found->positions, &found->position_count, err);
     if (rc == 0)
+        keep_own_topics(&opened->generation->settings, found);
+    if (rc == 0)
         rc = has_parked(opened, hash64(buf_span(&owner)), &found->is_incomplete, err);
     render_plan_free(&plan);
     free(segments);
@@ -112,6 +115,27 @@ static int find(const struct opened_store *opened, const struct view *view, cons
     buf_release(&row_key);
     arena_release(&arena);
     return rc;
+}
+
+static bool is_fed_by(const struct view *view, const struct generation_settings *settings, uint16_t topic)
+{
+    for (size_t i = 0; i < view->handler_count; i++)
+        for (size_t k = 0; k < settings->stream_count; k++)
+            if (strcmp(view->handlers[i].stream->name, settings->streams[k].stream) == 0 &&
+                strcmp(settings->topics[topic], settings->streams[k].topic) == 0)
+                return true;
+    return false;
+}
+
+/* As tarn-query tells it: the positions of the topics that feed the view. */
+static void keep_own_topics(const struct generation_settings *settings, struct found *found)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < found->position_count; i++)
+        if (is_fed_by(found->view, settings, found->positions[i].topic))
+            found->positions[kept++] = found->positions[i];
+    found->position_count = kept;
 }
 
 static int has_parked(const struct opened_store *opened, uint64_t owner_hash, bool *ret_has_parked, struct err *err)

@@ -21,10 +21,10 @@
 #include "schema/store/lock.h"
 #include "scratch_folder.h"
 
-#define assert_ok(call) \
-    do { \
-        if ((call) != 0) \
-            fail_msg("%s: %s", #call, err.text); \
+#define assert_ok(call)                                                                                                \
+    do {                                                                                                               \
+        if ((call) != 0)                                                                                               \
+            fail_msg("%s: %s", #call, err.text);                                                                       \
     } while (0)
 
 enum { LONG_MS = 60 * 1000 };

@@ -168,8 +168,9 @@ static void a_topic_with_more_partitions_than_can_be_watched_is_refused_and_not_
     world->logs.partition_counts[0] = LOG_CHECKS_MAX + 1;
     world->logs.now_us += 10000;
     assert_int_equal(keeper_turn(world->keeper, &err), ERR_INPUT);
-    assert_string_equal(err.text, "topic loans has 1025 partitions; this version reads topics of 1024 at most, and none "
-                                  "by halves");
+    assert_string_equal(err.text,
+                        "topic loans has 1025 partitions; this version reads topics of 1024 at most, and none "
+                        "by halves");
     assert_int_equal(world->positions.count, 0);
     assert_false(log_at(world, 1, 0)->is_assigned);
 }
