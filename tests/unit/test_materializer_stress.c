@@ -474,6 +474,7 @@ int main(void)
         cmocka_unit_test_teardown(any_kills_and_caches_leave_the_store_as_if_none_had_been, say_seed),
     };
 
-    setenv("TMPDIR", "/dev/shm", access("/dev/shm", W_OK) != 0 ? 0 : getenv("TMPDIR") == NULL);
+    if (access("/dev/shm", W_OK) == 0)
+        setenv("TMPDIR", "/dev/shm", 0); /* unless it is set: a kill needs no disk */
     return cmocka_run_group_tests_name("materializer_stress", tests, NULL, NULL);
 }
