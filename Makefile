@@ -150,6 +150,13 @@ $(BUILD)/model/%: $(BUILD)/obj/tests/model/%.o $(LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+# The same targets over their corpora, without libFuzzer.
+REPLAYS = $(patsubst tests/fuzz/%.c,$(BUILD)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
+replay-programs: $(REPLAYS)
+$(BUILD)/replay/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(LIBS)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 # libFuzzer brings main(): only FLAVOUR=fuzz can link these.
 $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(LIBS)
 	@mkdir -p $(@D)
@@ -176,12 +183,18 @@ check: unit-tests model-programs build/examples.binpb ## unit tests, and the exa
 	@tests/unit/run.sh $(UNIT_TESTS)
 	@TARN_FLAVOUR=$(FLAVOUR) build/venv/bin/python -m pytest -q tests/model/test_golden_fold.py
 
-test: ## installs what it needs, builds, and runs everything, against a real Kafka too
+# What shares memory between threads; the rest of the unit tests would show ThreadSanitizer nothing.
+THREADED := flusher materializer http_server view_answer log metrics
+test: ## installs what it needs, builds, and runs everything, sanitizers and a real Kafka too
 	@ops/dev/install.sh build test
-	@$(MAKE) --no-print-directory $(JOBS) test-installed
+	@$(MAKE) --no-print-directory $(JOBS) FLAVOUR=asan unit-tests replay-programs
+	@$(MAKE) --no-print-directory $(JOBS) FLAVOUR=tsan $(THREADED:%=build/tsan/tests/test_%)
+	@$(MAKE) --no-print-directory $(JOBS) test-installed WITH_SANITIZERS=yes
+SANITIZED_TESTS = $(if $(WITH_SANITIZERS),$(UNIT_TESTS:build/release/%=build/asan/%) \
+	$(REPLAYS:build/release/%=build/asan/%) $(THREADED:%=build/tsan/tests/test_%))
 
 test-installed: build unit-tests model-programs dev-programs
-	@TARN_FLAVOUR=$(FLAVOUR) tests/all.sh $(UNIT_TESTS)
+	@TARN_FLAVOUR=$(FLAVOUR) tests/all.sh $(UNIT_TESTS) $(SANITIZED_TESTS)
 
 asan: ## the unit tests under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory $(JOBS) FLAVOUR=asan check
@@ -205,6 +218,13 @@ soak: build model-programs $(BUILD)/tests/test_materializer_stress build/protos/
 	@ops/dev/install.sh build test
 	@TARN_SOAK=$${TARN_SOAK:-600} $(BUILD)/tests/test_materializer_stress
 	@TARN_FLAVOUR=$(FLAVOUR) build/venv/bin/python -m pytest tests -m soak -rP --timeout=7200
+
+BENCH_FLAGS ?=
+bench: ## measures what performance is promised, peers included: an hour; BENCH_FLAGS="--only query" takes a part
+	@ops/dev/install.sh build test bench
+	@$(MAKE) --no-print-directory $(JOBS) build bench-programs
+	@build/venv/bin/python ops/bench/bench.py $(BENCH_FLAGS)
+bench-programs: $(patsubst ops/bench/%.c,$(BUILD)/bench/%,$(filter-out ops/bench/bench_events.c,$(wildcard ops/bench/bench_*.c)))
 
 OUR_C := $(SCHEMA_SRC) $(RUNTIME_SRC) $(wildcard projector/*.c query/*.c ops/dev/*.c tests/unit/*.c tests/model/*.c \
 	tests/fuzz/*.c)
@@ -238,5 +258,5 @@ clean: ## removes what was compiled; Kafka and the Python packages stay
 	rm -rf $(filter-out build/venv build/kafka-%,$(wildcard build/*))
 
 -include $(shell find $(BUILD)/obj build/tidy -name '*.d' 2>/dev/null)
-.PHONY: build help clean unit-tests model-programs dev-programs fuzz-programs run check test test-installed asan tsan sanitized \
+.PHONY: build help clean unit-tests model-programs dev-programs bench-programs replay-programs fuzz-programs bench run check test test-installed asan tsan sanitized \
 	fuzz soak arrows tidy tidy-files format coverage

@@ -7,6 +7,7 @@
 #     ops/dev/install.sh python           ... and the Python packages of the tests
 #     ops/dev/install.sh build test       ... and Java, Apache Kafka: all that `make test` needs
 #     ops/dev/install.sh build kafka      ... Java and Apache Kafka alone: `make run KAFKA=real`
+#     ops/dev/install.sh bench            the peers of `make bench`: nginx, Redis, MariaDB (Debian starts their services)
 #     ops/dev/install.sh develop          clang-format, clang-tidy, valgrind, coverage
 #     ops/dev/install.sh missing build    installs nothing: prints the packages that aren't there
 #
@@ -22,6 +23,8 @@ kafka_packages="openjdk-17-jre-headless maven ca-certificates"
 unit_packages="libcmocka-dev"
 python_packages="python3 python3-venv"
 test_packages="$unit_packages $python_packages curl util-linux $kafka_packages"
+bench_packages="openjdk-17-jdk-headless maven wrk nginx redis-server redis-tools mariadb-server
+    default-libmysqlclient-dev"
 develop_packages="clang clang-format clang-tidy libclang-rt-14-dev valgrind gcovr"
 kafka_versions="3.9.1 4.1.1"
 
@@ -36,8 +39,9 @@ packages_of() {
         run) echo $run_packages ;;
         kafka) echo $kafka_packages ;;
         test) echo $test_packages ;;
+        bench) echo $bench_packages ;;
         develop) echo $develop_packages ;;
-        *) say "\"$purpose\" is none of build, unit, python, run, kafka, test, develop"; exit 2 ;;
+        *) say "\"$purpose\" is none of build, unit, python, run, kafka, test, bench, develop"; exit 2 ;;
         esac
     done
 }

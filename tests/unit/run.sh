@@ -15,7 +15,7 @@ logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 
 run_one() {
-    log=$1/$(basename "$2").log
+    log=$1/${2//\//_}.log
     CMOCKA_MESSAGE_OUTPUT=TAP UBSAN_OPTIONS=print_stacktrace=1 timeout --kill-after=5 300 "$2" >"$log" 2>&1 </dev/null
     echo $? >"$log.status"
 }
@@ -24,7 +24,7 @@ printf '%s\0' "$@" | xargs -0 -r -P "$(nproc)" -I{} bash -c 'run_one "$0" "$1"' 
 
 passed=0 failed=0
 for program in "$@"; do
-    log=$logs/$(basename "$program").log
+    log=$logs/${program//\//_}.log
     status=$(cat "$log.status")
     good=$(grep -c '^ok ' "$log")
     bad=$(grep -c '^not ok ' "$log")
