@@ -14,6 +14,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "system"))
 
+import requests  # noqa: E402
+
 from tarn import BUILD  # noqa: E402
 from tarn.process import Process, environment, free_port  # noqa: E402
 from tarn.programs import Query  # noqa: E402
@@ -93,7 +95,8 @@ class Nginx(Reader):
         (self.folder / "nginx.conf").write_text("user root;\n" + conf)
         self.process = Process(["nginx", "-p", self.folder, "-c", self.folder / "nginx.conf"], self.folder / "log")
         self.pid = self.process.pid
-        wait_until(lambda: wrk(self.port, "/USER", 10, 1), "nginx", alive=[self.process])
+        wait_until(lambda: requests.get(f"http://127.0.0.1:{self.port}/{USER % 0}", timeout=5).status_code == 200, "nginx",
+                   alive=[self.process])
 
     def load(self, seconds):
         return wrk(self.port, "/USER", self.people, seconds)
