@@ -107,7 +107,7 @@ static void print_holder(const char *directory)
 static int run(void *settings_at, const struct config_list *arguments, struct err *err)
 {
     const struct status_settings *settings = settings_at;
-    struct serving serving = {.name = ""};
+    struct serving serving = {.now = {.count = 0}};
     struct buf out = BUF_INIT;
     char **names = NULL;
     size_t count = 0;
@@ -125,7 +125,7 @@ static int run(void *settings_at, const struct config_list *arguments, struct er
     if (rc == 0 && !settings->is_json)
         print_holder(settings->store);
     for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = show_generation(settings->store, names[i], serving.name, settings->is_json, &out, err);
+        rc = show_generation(settings->store, names[i], serving_incumbent(&serving), settings->is_json, &out, err);
     buf_add_literal(&out, "]}");
     if (rc == 0 && settings->is_json)
         puts(buf_text(&out));

@@ -14,7 +14,7 @@ static int find_name(const char *directory, const char *name, struct serving *re
     if (name != NULL) {
         if (!generation_is_name(name))
             return err_set(err, ERR_INPUT, "%s is not a generation's name", name);
-        memcpy(ret_serving->name, name, strlen(name) + 1);
+        serving_start(ret_serving, name, 0);
         return 0;
     }
     rc = serving_read(directory, ret_serving, err);
@@ -35,7 +35,7 @@ int opened_store_open(const char *directory, const char *name, enum store_access
     if (rc == 0)
         rc = find_name(directory, name, &serving, err);
     if (rc == 0)
-        rc = generation_open(directory, serving.name, &opened.generation, err);
+        rc = generation_open(directory, serving_incumbent(&serving), &opened.generation, err);
     if (rc == ERR_ABSENT)
         rc = err_set(err, ERR_ABSENT, "%s holds no generation %s", directory, name ? name : "that is served");
     if (rc == 0)

@@ -8,6 +8,7 @@
 
 #include "ops/runtime/log.h"
 #include "projector/topic_map.h"
+#include "schema/base/clock.h"
 #include "schema/base/mem.h"
 
 enum { SCHEMA_BYTES_MAX = 64 << 20 };
@@ -79,7 +80,7 @@ static int open_existing(const char *directory, struct generation **ret_generati
     struct serving serving;
     int rc = serving_read(directory, &serving, err);
     if (rc != ERR_ABSENT)
-        return rc < 0 ? rc : generation_open(directory, serving.name, ret_generation, err);
+        return rc < 0 ? rc : generation_open(directory, serving_incumbent(&serving), ret_generation, err);
 
     char **names = NULL;
     size_t count = 0;
@@ -89,7 +90,7 @@ static int open_existing(const char *directory, struct generation **ret_generati
     else if (rc == 0)
         rc = ERR_ABSENT;
     if (rc == 0) {
-        snprintf(serving.name, sizeof(serving.name), "%s", names[count - 1]);
+        serving_start(&serving, names[count - 1], clock_wall_ms(&clock_system));
         rc = serving_write(directory, &serving, err);
     }
     for (size_t i = 0; i < count; i++)
@@ -107,7 +108,7 @@ static int make_first(const char *directory, struct span schema, const struct ge
     int rc = generation_make(directory, schema, shaping, ret_generation, err);
     if (rc < 0)
         return rc;
-    snprintf(serving.name, sizeof(serving.name), "%s", (*ret_generation)->name);
+    serving_start(&serving, (*ret_generation)->name, clock_wall_ms(&clock_system));
     rc = serving_write(directory, &serving, err);
     if (rc < 0)
         generation_close(ret_generation);

@@ -83,8 +83,8 @@ int served_refresh(struct served *served, struct err *err)
         rc = serving_read(served->directory, &serving, err);
     if (rc < 0)
         return rc;
-    if (current == NULL || !is_still_there(current, serving.name)) {
-        rc = open_generation(served->directory, serving.name, served->serials + 1, &opened, err);
+    if (current == NULL || !is_still_there(current, serving_incumbent(&serving))) {
+        rc = open_generation(served->directory, serving_incumbent(&serving), served->serials + 1, &opened, err);
         if (rc < 0)
             return rc;
         served->serials++;

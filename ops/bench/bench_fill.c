@@ -201,7 +201,7 @@ static int make_generation(const char *directory, const struct view_set *set, st
     if (rc == 0)
         rc = generation_make(directory, schema, &settings, ret_generation, err);
     if (rc == 0) {
-        snprintf(serving.name, sizeof(serving.name), "%s", (*ret_generation)->name);
+        serving_start(&serving, (*ret_generation)->name, 0);
         rc = serving_write(directory, &serving, err);
     }
     return rc;

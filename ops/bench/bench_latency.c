@@ -105,7 +105,7 @@ static struct store_reader *reader_open(const char *directory, const char *topic
     struct store_reader *reader = NULL;
     struct err err;
 
-    if (serving_read(directory, &serving, &err) < 0 || generation_open(directory, serving.name, &generation, &err) < 0 ||
+    if (serving_read(directory, &serving, &err) < 0 || generation_open(directory, serving_incumbent(&serving), &generation, &err) < 0 ||
         store_open(generation->folder, &(struct store_options){.access = STORE_READ_ONLY}, &store, &err) < 0 ||
         store_reader_open(store, &reader, &err) < 0)
         fail(directory, err.text);

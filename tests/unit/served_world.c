@@ -87,7 +87,7 @@ static char *store_folder(struct served_world *world)
 
     if (serving_read(world->directory, &serving, &err) != 0)
         return NULL;
-    return mem_format("%s/generations/%s", world->directory, serving.name);
+    return mem_format("%s/generations/%s", world->directory, serving_incumbent(&serving));
 }
 
 static int row_key(const struct served_world *world, const struct served_change *change, struct arena *arena,
@@ -213,7 +213,7 @@ void served_world_make(struct served_world *world)
 {
     struct generation *generation = NULL;
     struct mistakes mistakes = {0};
-    struct serving serving = {""};
+    struct serving serving;
     struct err err = {0};
 
     struct buf schema = schema_file_bytes("served");
@@ -223,7 +223,7 @@ void served_world_make(struct served_world *world)
     assert_int_equal(store_directory_prepare(world->directory, &err), 0);
     if (generation_make(world->directory, buf_span(&schema), &settings, &generation, &err) != 0)
         fail_msg("%s", err.text);
-    snprintf(serving.name, sizeof(serving.name), "%s", generation->name);
+    serving_start(&serving, generation->name, 0);
     generation_close(&generation);
     assert_int_equal(serving_write(world->directory, &serving, &err), 0);
     buf_release(&schema);

@@ -464,56 +464,6 @@ static void names_of_generations_are_told_from_others(void **state)
         assert_int_equal(generation_is_name(names[i].text), names[i].is_name);
 }
 
-/* --- what is served --- */
-
-static void what_is_served_reads_back(void **state)
-{
-    struct serving serving = {""};
-    struct serving read = {""};
-    struct err err = {0};
-
-    assert_int_equal(serving_read(*state, &read, &err), ERR_ABSENT);
-    make(*state, schema, serving.name);
-    assert_ok(serving_write(*state, &serving, &err));
-    assert_ok(serving_read(*state, &read, &err));
-    assert_string_equal(read.name, serving.name);
-    assert_mode(*state, "serving", 0600);
-}
-
-static void a_serving_file_of_another_version_is_refused(void **state)
-{
-    static const char *const texts[] = {
-        "",
-        "tarn-serving 2\n7f3a9c-1 100\n",
-        "tarn-serving 1\n7f3a9c-1 90\n7f3a9c-2 10\n",
-        "tarn-serving 1\n7f3a9c-1 100\nwas 7f3a9c-2\n",
-        "tarn-serving 1\n7f3a9c-1 100",
-        "tarn-serving 1\n7f3a9c-1\n",
-        "tarn-serving 1\n../../../etc 100\n",
-        "tarn-serving 1\n7777777777777777777777777777777777777777777777777 100\n",
-    };
-    struct serving serving = {"untouched"};
-    struct err err = {0};
-
-    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
-        write_text(*state, "serving", texts[i]);
-        assert_int_equal(serving_read(*state, &serving, &err), ERR_INPUT);
-        assert_string_equal(serving.name, "untouched");
-    }
-    write_text(*state, "serving", "tarn-serving 1\n");
-    assert_int_equal(serving_read(*state, &serving, &err), ERR_ABSENT);
-}
-
-static void nothing_is_served_where_there_is_no_store(void **state)
-{
-    char *missing = mem_format("%s/missing", (char *)*state);
-    struct serving serving;
-    struct err err = {0};
-
-    assert_int_equal(serving_read(missing, &serving, &err), ERR_ABSENT);
-    free(missing);
-}
-
 #define with_directory(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -536,9 +486,6 @@ int main(void)
         with_directory(a_generation_whose_files_were_changed_is_broken),
         with_directory(a_generation_that_is_not_there_is_absent),
         cmocka_unit_test(names_of_generations_are_told_from_others),
-        with_directory(what_is_served_reads_back),
-        with_directory(a_serving_file_of_another_version_is_refused),
-        with_directory(nothing_is_served_where_there_is_no_store),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
