@@ -43,7 +43,8 @@ UNIT_SUPPORT_SRC := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIBS := $(BUILD)/libprojector.a $(BUILD)/libquery.a $(BUILD)/libruntime.a $(BUILD)/libschema.a
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
-DEV_PROGRAMS := $(patsubst ops/dev/%.c,$(BUILD)/dev/%,$(wildcard ops/dev/*.c))
+DEV_SUPPORT_SRC := ops/dev/demo_lives.c ops/dev/json_message.c
+DEV_PROGRAMS := $(patsubst ops/dev/%.c,$(BUILD)/dev/%,$(filter-out $(DEV_SUPPORT_SRC),$(wildcard ops/dev/*.c)))
 MODEL_PROGRAMS := $(patsubst tests/model/%.c,$(BUILD)/model/%,$(wildcard tests/model/*.c))
 FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.c,build/fuzz/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
@@ -88,7 +89,8 @@ $(BUILD)/libschema.a: $(call obj,$(SCHEMA_SRC)) $(patsubst $(GEN)/%.c,$(BUILD)/o
 $(BUILD)/libruntime.a: $(call obj,$(RUNTIME_SRC))
 $(BUILD)/libprojector.a: $(call obj,$(PROJECTOR_SRC))
 $(BUILD)/libquery.a: $(call obj,$(QUERY_SRC))
-$(BUILD)/libtest.a: $(call obj,$(UNIT_SUPPORT_SRC))
+$(BUILD)/libtest.a: $(call obj,$(UNIT_SUPPORT_SRC) ops/dev/json_message.c)
+$(BUILD)/libdev.a: $(call obj,$(DEV_SUPPORT_SRC))
 $(BUILD)/libbench.a: $(call obj,ops/bench/bench_events.c)
 %.a:
 	@mkdir -p $(@D) && rm -f $@
@@ -135,7 +137,7 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libtest.a $(LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
-$(BUILD)/dev/%: $(BUILD)/obj/ops/dev/%.o $(LIBS)
+$(BUILD)/dev/%: $(BUILD)/obj/ops/dev/%.o $(BUILD)/libdev.a $(LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)

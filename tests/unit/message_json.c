@@ -1,4 +1,4 @@
-/* One recursive walk in each direction, by field name. */
+/* Reading is ops/dev/json_message.h; writing is one recursive walk, by field name. */
 #include "tests/unit/message_json.h"
 
 #include <setjmp.h>
@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "ops/dev/json_message.h"
 #include "schema/base/mem.h"
 
 json_t *json_of_text(const char *text)
@@ -25,97 +26,14 @@ json_t *json_of_text(const char *text)
     return json;
 }
 
-static ProtobufCMessage *read_message(const struct message_type *type, json_t *json, struct arena *arena);
-
-static struct value read_value(const struct field_type *field, json_t *json, struct arena *arena)
-{
-    struct value value = {.kind = value_kind_of(field->kind), .enumeration = field->enumeration};
-    int32_t number = 0;
-
-    switch (value.kind) {
-    case VALUE_BOOL:
-        value.boolean = json_is_true(json);
-        break;
-    case VALUE_INT:
-        value.integer = json_integer_value(json);
-        break;
-    case VALUE_UINT:
-        value.natural = (uint64_t)json_integer_value(json);
-        break;
-    case VALUE_FLOAT:
-    case VALUE_DOUBLE:
-        value.number = json_number_value(json);
-        break;
-    case VALUE_ENUM:
-        if (json_is_integer(json))
-            number = (int32_t)json_integer_value(json);
-        else if (!enum_type_number(field->enumeration, span_of_text(json_string_value(json)), &number))
-            fail_msg("%s: no such value: %s", field->name, json_string_value(json));
-        value.integer = number;
-        break;
-    case VALUE_STRING:
-    case VALUE_BYTES:
-        value.text = span_of(arena_copy(arena, json_string_value(json), json_string_length(json)),
-                             json_string_length(json));
-        break;
-    case VALUE_MESSAGE:
-        value.message = read_message(field->message, json, arena);
-        break;
-    case VALUE_ABSENT:
-        break;
-    }
-    return value;
-}
-
-static void read_map(ProtobufCMessage *message, const struct field_type *field, json_t *json, struct arena *arena)
-{
-    const struct field_type *key = message_type_field_number(field->message, 1);
-    const struct field_type *item = message_type_field_number(field->message, 2);
-    const char *name;
-    json_t *member;
-
-    json_object_foreach(json, name, member)
-    {
-        ProtobufCMessage *entry = message_new(field->message, arena);
-        json_t *text = value_kind_of(key->kind) == VALUE_STRING ? json_string(name) : json_integer(atoll(name));
-        message_set(entry, key, read_value(key, text, arena));
-        message_set(entry, item, read_value(item, member, arena));
-        json_decref(text);
-        message_set_item(field, message_list_append(message, field, arena),
-                         (struct value){.kind = VALUE_MESSAGE, .message = entry});
-    }
-}
-
-static ProtobufCMessage *read_message(const struct message_type *type, json_t *json, struct arena *arena)
-{
-    ProtobufCMessage *message = message_new(type, arena);
-    const char *name;
-    json_t *member;
-
-    json_object_foreach(json, name, member)
-    {
-        const struct field_type *field = message_type_field(type, span_of_text(name));
-        if (field == NULL)
-            fail_msg("%s has no field %s", type->full_name, name);
-        if (field->is_map) {
-            read_map(message, field, member, arena);
-        } else if (field->presence == PRESENCE_REPEATED) {
-            size_t index;
-            json_t *element;
-            json_array_foreach(member, index, element)
-                message_set_item(field, message_list_append(message, field, arena), read_value(field, element, arena));
-        } else {
-            message_set(message, field, read_value(field, member, arena));
-        }
-    }
-    return message;
-}
-
 ProtobufCMessage *message_of_json(const struct message_type *type, const char *text, struct arena *arena)
 {
     json_t *json = json_of_text(text);
-    ProtobufCMessage *message = read_message(type, json, arena);
+    ProtobufCMessage *message = NULL;
+    struct err err = {0};
 
+    if (json_message_read(type, json, arena, &message, &err) < 0)
+        fail_msg("%s", err.text);
     json_decref(json);
     return message;
 }
