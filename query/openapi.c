@@ -1,7 +1,5 @@
 /* The document is put together once per generation, with jansson, which keeps it well-formed whatever names a schema has.
- * Each message that a view reaches becomes a component, named as in the schema; hidden fields don't appear, and what
- * JSON prints in any case (fields without presence) is required. Recursive messages refer to their component; in
- * examples they end after EXAMPLE_DEPTH. */
+ * Each view is a path; its messages are components (openapi_schema.h). */
 #include "query/openapi.h"
 
 #include <jansson.h>
@@ -9,14 +7,9 @@
 #include <stdlib.h>
 
 #include "query/at_least.h"
+#include "query/openapi_schema.h"
 #include "schema/base/mem.h"
 
-enum { EXAMPLE_DEPTH = 3 };
-
-static void add_component(json_t *components, const struct message_type *type, const struct message_rules *rules);
-static json_t *message_schema(json_t *components, const struct message_type *type, const struct message_rules *rules);
-static json_t *message_example(const struct message_type *type, const struct message_rules *rules, int depth);
-static json_t *scalar_schema(const struct field_type *field);
 static void add_path(json_t *paths, const struct view *view);
 static json_t *responses(const struct view *view);
 static json_t *header_components(void);
@@ -48,7 +41,7 @@ void openapi_write(const struct view_set *set_of_views, struct buf *out)
 
     set(schemas, "Problem", problem_schema());
     for (size_t i = 0; i < set_of_views->view_count; i++) {
-        add_component(schemas, set_of_views->views[i].type, set_of_views->views[i].rules);
+        openapi_schema_add(schemas, set_of_views->views[i].type, set_of_views->views[i].rules);
         add_path(paths, &set_of_views->views[i]);
     }
     json_t *document = made(json_pack(
@@ -61,240 +54,6 @@ void openapi_write(const struct view_set *set_of_views, struct buf *out)
     json_decref(document);
 }
 
-/* --- messages ------------------------------------------------------------------------------------------------------- */
-
-static bool is_hidden(const struct message_rules *rules, const struct field_type *field)
-{
-    for (size_t i = 0; rules != NULL && i < rules->hidden_count; i++)
-        if (rules->hidden[i] == field)
-            return true;
-    return false;
-}
-
-static const struct message_rules *rules_inside(const struct message_rules *rules, const struct field_type *field)
-{
-    for (size_t i = 0; rules != NULL && i < rules->child_count; i++)
-        if (rules->children[i] == field)
-            return rules->child_rules[i];
-    return NULL;
-}
-
-static uint32_t limit_of(const struct message_rules *rules, const struct field_type *field)
-{
-    for (size_t i = 0; rules != NULL && i < rules->list_count; i++)
-        if (rules->lists[i].list == field)
-            return rules->lists[i].limit;
-    return 0;
-}
-
-/* One value of the field: of a list, an element. */
-static json_t *value_schema(json_t *components, const struct field_type *field, const struct message_rules *rules)
-{
-    if (field->kind == KIND_MESSAGE)
-        return message_schema(components, field->message, rules_inside(rules, field));
-    return scalar_schema(field);
-}
-
-static json_t *field_schema(json_t *components, const struct field_type *field, const struct message_rules *rules)
-{
-    if (field->is_map) {
-        const struct field_type *value = message_type_field_number(field->message, 2);
-        return made(json_pack("{s:s, s:o}", "type", "object", "additionalProperties",
-                              value_schema(components, value, rules_inside(rules, field))));
-    }
-    json_t *schema = value_schema(components, field, rules);
-    if (field->presence != PRESENCE_REPEATED)
-        return schema;
-    json_t *list = made(json_pack("{s:s, s:o}", "type", "array", "items", schema));
-    if (limit_of(rules, field) > 0)
-        set(list, "maxItems", json_integer(limit_of(rules, field)));
-    return list;
-}
-
-static void add_component(json_t *components, const struct message_type *type, const struct message_rules *rules)
-{
-    json_t *properties = made(json_object()), *required = made(json_array());
-    json_t *schema = made(json_pack("{s:s, s:o}", "type", "object", "properties", properties));
-
-    set(components, type->full_name, schema); /* before its fields: it may hold itself */
-    for (size_t i = 0; i < type->field_count; i++) {
-        const struct field_type *field = &type->fields[i];
-        if (is_hidden(rules, field))
-            continue;
-        set(properties, field->json_name, field_schema(components, field, rules));
-        if (field->presence == PRESENCE_IMPLICIT || field->presence == PRESENCE_REPEATED)
-            json_array_append_new(required, json_string(field->json_name));
-    }
-    if (json_array_size(required) > 0)
-        set(schema, "required", required);
-    else
-        json_decref(required);
-}
-
-static json_t *message_schema(json_t *components, const struct message_type *type, const struct message_rules *rules)
-{
-    const struct field_type *value;
-    json_t *schema, *wrapped;
-    char ref[512];
-
-    switch (type->well_known) {
-    case WELL_KNOWN_TIMESTAMP:
-        return made(json_pack("{s:s, s:s}", "type", "string", "format", "date-time"));
-    case WELL_KNOWN_DURATION:
-        return made(json_pack("{s:s, s:s}", "type", "string", "pattern", "^-?[0-9]+(\\.[0-9]+)?s$"));
-    case WELL_KNOWN_WRAPPER:
-        value = message_type_field_number(type, 1);
-        wrapped = scalar_schema(value);
-        return made(json_pack("{s:[o, {s:s}]}", "anyOf", wrapped, "type", "null"));
-    case WELL_KNOWN_STRUCT:
-    case WELL_KNOWN_EMPTY:
-    case WELL_KNOWN_ANY:
-        return made(json_pack("{s:s}", "type", "object"));
-    case WELL_KNOWN_VALUE:
-        return made(json_object());
-    case WELL_KNOWN_LIST_VALUE:
-        return made(json_pack("{s:s, s:{}}", "type", "array", "items"));
-    case WELL_KNOWN_FIELD_MASK:
-        return made(json_pack("{s:s}", "type", "string"));
-    case WELL_KNOWN_NONE:
-        break;
-    }
-    schema = json_object_get(components, type->full_name);
-    if (schema == NULL)
-        add_component(components, type, rules);
-    snprintf(ref, sizeof(ref), "#/components/schemas/%s", type->full_name);
-    return made(json_pack("{s:s}", "$ref", ref));
-}
-
-static json_t *enum_schema(const struct enum_type *type)
-{
-    json_t *names = made(json_array());
-
-    for (size_t i = 0; i < type->value_count; i++)
-        json_array_append_new(names, json_string(type->values[i].name));
-    if (type->is_closed)
-        return made(json_pack("{s:s, s:o}", "type", "string", "enum", names));
-    return made(json_pack("{s:[{s:s, s:o}, {s:s, s:s}]}", "anyOf", "type", "string", "enum", names, "type", "integer",
-                          "description", "a number that this schema has no name for"));
-}
-
-static json_t *scalar_schema(const struct field_type *field)
-{
-    switch (field->kind) {
-    case KIND_DOUBLE:
-    case KIND_FLOAT:
-        return made(json_pack("{s:[{s:s, s:s}, {s:[s, s, s]}]}", "anyOf", "type", "number", "format",
-                              field->kind == KIND_FLOAT ? "float" : "double", "enum", "NaN", "Infinity", "-Infinity"));
-    case KIND_INT64:
-    case KIND_SFIXED64:
-    case KIND_SINT64:
-        return made(json_pack("{s:s, s:s, s:s}", "type", "string", "format", "int64", "pattern", "^-?[0-9]+$"));
-    case KIND_UINT64:
-    case KIND_FIXED64:
-        return made(json_pack("{s:s, s:s, s:s}", "type", "string", "format", "uint64", "pattern", "^[0-9]+$"));
-    case KIND_INT32:
-    case KIND_SFIXED32:
-    case KIND_SINT32:
-        return made(json_pack("{s:s, s:s}", "type", "integer", "format", "int32"));
-    case KIND_UINT32:
-    case KIND_FIXED32:
-        return made(json_pack("{s:s, s:s, s:i}", "type", "integer", "format", "uint32", "minimum", 0));
-    case KIND_BOOL:
-        return made(json_pack("{s:s}", "type", "boolean"));
-    case KIND_BYTES:
-        return made(json_pack("{s:s, s:s}", "type", "string", "contentEncoding", "base64"));
-    case KIND_ENUM:
-        return enum_schema(field->enumeration);
-    case KIND_STRING:
-    case KIND_GROUP:
-    case KIND_MESSAGE:
-        break;
-    }
-    return made(json_pack("{s:s}", "type", "string"));
-}
-
-/* --- examples ------------------------------------------------------------------------------------------------------- */
-
-static json_t *scalar_example(const struct field_type *field)
-{
-    switch (field->kind) {
-    case KIND_DOUBLE:
-    case KIND_FLOAT:
-        return json_real(0.5);
-    case KIND_INT64:
-    case KIND_SFIXED64:
-    case KIND_SINT64:
-    case KIND_UINT64:
-    case KIND_FIXED64:
-        return json_string("1");
-    case KIND_INT32:
-    case KIND_SFIXED32:
-    case KIND_SINT32:
-    case KIND_UINT32:
-    case KIND_FIXED32:
-        return json_integer(1);
-    case KIND_BOOL:
-        return json_true();
-    case KIND_BYTES:
-        return json_string("AQI=");
-    case KIND_ENUM:
-        return json_string(field->enumeration->values[field->enumeration->value_count > 1].name);
-    case KIND_STRING:
-    case KIND_GROUP:
-    case KIND_MESSAGE:
-        break;
-    }
-    return json_string(field->name);
-}
-
-static json_t *value_example(const struct field_type *field, const struct message_rules *rules, int depth)
-{
-    if (field->kind == KIND_MESSAGE)
-        return message_example(field->message, rules_inside(rules, field), depth);
-    return made(scalar_example(field));
-}
-
-static json_t *message_example(const struct message_type *type, const struct message_rules *rules, int depth)
-{
-    json_t *example;
-
-    switch (type->well_known) {
-    case WELL_KNOWN_TIMESTAMP:
-        return made(json_string("2026-11-22T09:30:00Z"));
-    case WELL_KNOWN_DURATION:
-        return made(json_string("1.500s"));
-    case WELL_KNOWN_WRAPPER:
-        return made(scalar_example(message_type_field_number(type, 1)));
-    case WELL_KNOWN_FIELD_MASK:
-        return made(json_string("a,b.c"));
-    case WELL_KNOWN_LIST_VALUE:
-        return made(json_array());
-    case WELL_KNOWN_STRUCT:
-    case WELL_KNOWN_EMPTY:
-    case WELL_KNOWN_ANY:
-    case WELL_KNOWN_VALUE:
-        return made(json_object());
-    case WELL_KNOWN_NONE:
-        break;
-    }
-    example = made(json_object());
-    for (size_t i = 0; i < type->field_count; i++) {
-        const struct field_type *field = &type->fields[i];
-        bool is_deep = field->kind == KIND_MESSAGE && depth == 0;
-        if (is_hidden(rules, field) || (is_deep && field->presence != PRESENCE_REPEATED))
-            continue;
-        if (field->is_map)
-            set(example, field->json_name, made(json_object()));
-        else if (field->presence != PRESENCE_REPEATED)
-            set(example, field->json_name, value_example(field, rules, depth - 1));
-        else if (is_deep)
-            set(example, field->json_name, made(json_array()));
-        else
-            set(example, field->json_name, made(json_pack("[o]", value_example(field, rules, depth - 1))));
-    }
-    return example;
-}
-
 /* --- paths ---------------------------------------------------------------------------------------------------------- */
 
 static json_t *key_parameter(const struct field_type *field)
@@ -303,7 +62,7 @@ static json_t *key_parameter(const struct field_type *field)
                               : field->kind == KIND_ENUM ? "by name or number"
                                                          : "percent-encoded";
     return made(json_pack("{s:s, s:s, s:b, s:s, s:o}", "name", field->name, "in", "path", "required", 1, "description",
-                          description, "schema", scalar_schema(field)));
+                          description, "schema", openapi_schema_of_scalar(field)));
 }
 
 static json_t *parameter(const char *name, const char *in, const char *description, json_t *schema)
@@ -396,7 +155,7 @@ static json_t *responses(const struct view *view)
     set(all, "200",
         made(json_pack("{s:s, s:o, s:{s:{s:{s:s}, s:o}, s:{s:{s:s}}}}", "description", "The view", "headers",
                        header_refs(true), "content", "application/json", "schema", "$ref", ref, "example",
-                       message_example(view->type, view->rules, EXAMPLE_DEPTH), "application/x-protobuf", "schema",
+                       openapi_schema_example(view->type, view->rules), "application/x-protobuf", "schema",
                        "description", view->type->full_name)));
     set(all, "304",
         made(json_pack("{s:s, s:o}", "description", "The client has it already", "headers", header_refs(true))));
