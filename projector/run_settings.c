@@ -39,7 +39,7 @@ const struct config_option run_options[] = {
      .offset = AT(topics),
      .placeholder = "TOPIC|STREAM=TOPIC,...",
      .is_required = true,
-     .help = "Which topic brings which stream of the schema: one topic for all, or a topic for each stream."},
+     .help = "Which topic brings which stream of the schema: one topic for all, or a topic for each stream; one of several without STREAM= is the stream of its name."},
     {.name = "listen",
      .kind = CONFIG_TEXT,
      .offset = AT(listen),

@@ -11,11 +11,13 @@ struct pair {
     struct span topic;
 };
 
-static struct pair split(const char *item)
+/* A topic alone brings all streams; one of several brings the stream that has its name. */
+static struct pair split(const struct config_list *topics, size_t i)
 {
+    const char *item = topics->items[i];
     const char *equals = strchr(item, '=');
     if (!equals)
-        return (struct pair){span_of(NULL, 0), span_of_text(item)};
+        return (struct pair){topics->count > 1 ? span_of_text(item) : span_of(NULL, 0), span_of_text(item)};
     return (struct pair){span_of(item, (size_t)(equals - item)), span_of_text(equals + 1)};
 }
 
@@ -34,7 +36,7 @@ static struct span topic_of(const struct config_list *topics, const char *stream
 {
     struct span found = span_of(NULL, 0);
     for (size_t i = 0; i < topics->count; i++) {
-        struct pair pair = split(topics->items[i]);
+        struct pair pair = split(topics, i);
         if (pair.stream.len > 0 && !span_equal_text(pair.stream, stream))
             continue;
         if (found.len > 0 && !span_equal(found, pair.topic))
@@ -47,10 +49,10 @@ static struct span topic_of(const struct config_list *topics, const char *stream
 static void check_items(const struct config_list *topics, const struct view_set *views, struct buf *mistakes)
 {
     for (size_t i = 0; i < topics->count; i++) {
-        struct pair pair = split(topics->items[i]);
+        struct pair pair = split(topics, i);
         if (pair.topic.len == 0)
             complain(mistakes, "\"%s\" names no topic", topics->items[i]);
-        else if (strchr(topics->items[i], '=') == NULL && topics->count > 1)
+        else if (strchr(topics->items[i], '=') == NULL && topics->count > 1 && !view_set_stream(views, pair.stream))
             complain(mistakes, "topic %s has no stream (STREAM=TOPIC)", topics->items[i]);
         else if (pair.stream.len > 0 && !view_set_stream(views, pair.stream))
             complain(mistakes, "\"%s\" names a stream that the schema doesn't have", topics->items[i]);

@@ -87,6 +87,24 @@ static void streams_may_share_topics_which_are_sorted_and_distinct(void **state)
     generation_settings_release(&other);
 }
 
+static void one_of_several_topics_brings_the_stream_of_its_name(void **state)
+{
+    (void)state;
+    struct generation_settings settings;
+    struct err err = {0};
+    char names[16][100];
+    char *items[16];
+    for (size_t i = 0; i < views->stream_count; i++) {
+        snprintf(names[i], sizeof(names[i]), "%s", views->streams[i].name);
+        items[i] = names[i];
+    }
+    assert_int_equal(read_topics(items, views->stream_count, &settings, &err), 0);
+    assert_int_equal(settings.topic_count, views->stream_count);
+    for (size_t i = 0; i < settings.stream_count; i++)
+        assert_string_equal(settings.streams[i].topic, settings.streams[i].stream);
+    generation_settings_release(&settings);
+}
+
 static void every_mistake_is_named_at_once(void **state)
 {
     (void)state;
@@ -123,6 +141,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_topic_brings_all_streams),
         cmocka_unit_test(streams_may_share_topics_which_are_sorted_and_distinct),
+        cmocka_unit_test(one_of_several_topics_brings_the_stream_of_its_name),
         cmocka_unit_test(every_mistake_is_named_at_once),
         cmocka_unit_test(a_stream_without_a_topic_and_empty_names_are_refused),
     };
