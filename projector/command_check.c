@@ -1,10 +1,13 @@
-/* `check`: what view_set_load() finds, a line a mistake; of a set without any, what it will do. */
+/* `check`: what view_set_load() finds, a line a mistake; of a set without any, what it will do; against a generation, what
+ * it changes for readers. */
 #include <stdlib.h>
 
 #include "projector/command.h"
 #include "projector/read_input.h"
+#include "projector/schema_change.h"
 #include "projector/table.h"
 #include "schema/json/json_text.h"
+#include "schema/store/generation.h"
 #include "schema/view/plan.h"
 
 enum { SCHEMA_BYTES_MAX = 64 << 20 };
@@ -13,6 +16,7 @@ struct check_settings {
     struct command_common common;
     bool is_json;
     const char *against;
+    const char *store;
 };
 
 static const struct config_option options[] = {
@@ -25,8 +29,13 @@ static const struct config_option options[] = {
      .kind = CONFIG_TEXT,
      .offset = offsetof(struct check_settings, against),
      .placeholder = "G",
-     .help = "Compares with a generation: what changes for readers.",
-     .refused = "comparing with a generation is not supported by this version yet"},
+     .help = "Compares with a generation of --store, or with the served one: `served`. Says what changes for readers; "
+             "exit code 3 when something would break them."},
+    {.name = "store",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(struct check_settings, store),
+     .placeholder = "DIR",
+     .help = "With --against: the store's directory."},
 };
 
 /* Calls add for each stream and event of a view once. */
@@ -146,41 +155,116 @@ static void print_mistakes(const struct mistakes *mistakes, bool is_json)
     buf_release(&out);
 }
 
+/* --- against a generation --- */
+
+static int load_generation(const struct check_settings *settings, struct view_set **ret_views, struct err *err)
+{
+    struct mistakes mistakes = {NULL, 0, 0};
+    struct generation *generation = NULL;
+    struct serving serving;
+    const char *name = settings->against;
+
+    int rc = store_directory_check(settings->store, err);
+    if (rc == ERR_ABSENT)
+        err_set(err, ERR_ABSENT, "%s is not a store, or an empty one", settings->store);
+    if (rc == 0 && strcmp(name, "served") == 0) {
+        rc = serving_read(settings->store, &serving, err);
+        if (rc == ERR_ABSENT)
+            err_set(err, ERR_ABSENT, "%s holds no generation yet", settings->store);
+        name = serving_incumbent(&serving);
+    } else if (rc == 0 && !generation_is_name(name)) {
+        rc = err_set(err, ERR_INPUT, "--against: %s is not a generation's name", name);
+    }
+    if (rc == 0 && (rc = generation_open(settings->store, name, &generation, err)) == ERR_ABSENT)
+        err_set(err, ERR_ABSENT, "%s holds no generation %s", settings->store, name);
+    if (rc == 0)
+        rc = view_set_load(buf_span(&generation->schema), ret_views, &mistakes, err);
+    mistakes_release(&mistakes);
+    generation_close(&generation);
+    return rc;
+}
+
+static int compare(const struct check_settings *settings, const struct view_set *views, bool *ret_breaks,
+                   struct err *err)
+{
+    struct schema_changes changes = {NULL, 0, 0, 0};
+    struct view_set *before = NULL;
+    struct buf out = BUF_INIT;
+
+    int rc = load_generation(settings, &before, err);
+    if (rc < 0)
+        return rc;
+    schema_changes_find(before, views, &changes);
+    if (settings->is_json) {
+        schema_changes_json(&changes, &out);
+        puts(buf_text(&out));
+    } else {
+        schema_changes_print(&changes);
+    }
+    *ret_breaks = changes.breaking_count > 0;
+    buf_release(&out);
+    schema_changes_release(&changes);
+    view_set_free(&before);
+    return 0;
+}
+
+static int check_arguments(const struct check_settings *settings, const struct config_list *arguments, struct err *err)
+{
+    if (arguments->count != 1)
+        return err_set(err, ERR_INPUT, "check takes one file: check screens.binpb");
+    if (settings->against != NULL && settings->store == NULL)
+        return err_set(err, ERR_INPUT, "--against takes a generation of a store: --store DIR is missing");
+    return 0;
+}
+
 static int run(void *settings_at, const struct config_list *arguments, struct err *err)
 {
     const struct check_settings *settings = settings_at;
     struct mistakes mistakes = {NULL, 0, 0};
     struct view_set *views = NULL;
     struct buf bytes = BUF_INIT;
+    bool is_of_file = false; /* the mistake is the file's */
+    bool breaks = false;
 
-    int rc = arguments->count == 1 ? 0 : err_set(err, ERR_INPUT, "check takes one file: check screens.binpb");
+    int rc = check_arguments(settings, arguments, err);
+    is_of_file = rc == 0;
     if (rc == 0)
         rc = read_input(arguments->items[0], SCHEMA_BYTES_MAX, &bytes, err);
     if (rc == 0)
         rc = view_set_load(buf_span(&bytes), &views, &mistakes, err);
-    if (rc == 0 && settings->is_json)
-        print_json(views);
-    else if (rc == 0)
-        print_table(views);
-    else if (mistakes.count > 0)
+    if (rc < 0 && mistakes.count > 0)
         print_mistakes(&mistakes, settings->is_json);
+    if (rc == 0 && settings->against != NULL) {
+        is_of_file = false;
+        rc = compare(settings, views, &breaks, err);
+    } else if (rc == 0 && settings->is_json) {
+        print_json(views);
+    } else if (rc == 0) {
+        print_table(views);
+    }
     mistakes_release(&mistakes);
     view_set_free(&views);
     buf_release(&bytes);
-    if (rc < 0 && arguments->count == 1)
+    if (rc < 0 && is_of_file)
         err_prefix(err, "%s", arguments->items[0]);
-    return rc < 0 ? command_exit_of(err) : EXIT_DONE;
+    if (rc < 0)
+        return command_exit_of(err);
+    return breaks ? EXIT_DIFFERENT : EXIT_DONE;
 }
 
 const struct command command_check = {
     .config = {.program = "tarn-projector",
                .name = "check",
                .arguments = "SCHEMA",
-               .summary = "names every mistake of a descriptor set",
+               .summary = "names every mistake of a descriptor set; what it would change for readers",
                .help = "Reads a descriptor set and prints every mistake on a line of its own, or, when there is none, "
                        "its views with their keys, streams and events. A set with a mistake is never run.\n\n"
                        "  protoc -I schema -I . --include_imports --descriptor_set_out=screens.binpb screens.proto\n"
-                       "  tarn-projector check screens.binpb",
+                       "  tarn-projector check screens.binpb\n\n"
+                       "With --against it says instead what readers of a generation would find changed. What they may "
+                       "rely on is a field's number, name, name in JSON, type, cardinality, presence and the values of "
+                       "its enum; a view, a field or an enum's value that is added is fine.\n\n"
+                       "  tarn-projector check screens.binpb --store /var/lib/tarn --against served",
                .options = options,
                .option_count = ARRAY_COUNT(options)},
     .settings_size = sizeof(struct check_settings),

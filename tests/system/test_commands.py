@@ -299,7 +299,7 @@ def test_check_names_every_mistake_on_a_line_of_its_own(tmp_path):
     (tmp_path / "junk").write_bytes(b"\xff" * 100)
     for arguments, told in [((tmp_path / "none",), "No such file"), ((tmp_path / "junk",), "junk"), ((), "takes one file"),
                             ((SURVIVE, SURVIVE), "takes one file"), ((tmp_path,), str(tmp_path)),
-                            ((SURVIVE, "--against", "ffffff-1"), "not supported by this version yet")]:
+                            ((SURVIVE, "--against", "ffffff-1"), "--store DIR is missing")]:
         done = run_command("check", *arguments)
         assert (done.status, done.out) == (2, "") and told in done.err, done
 
