@@ -83,8 +83,8 @@ static void load(void)
     settings->streams = mem_zero(views->stream_count, sizeof(*settings->streams));
     settings->topics = mem_zero(views->stream_count, sizeof(*settings->topics));
     for (size_t i = 0; i < views->stream_count; i++) {
-        settings->streams[i] = (struct topic_of_stream){mem_text(views->streams[i].name),
-                                                        mem_text(views->streams[i].name)};
+        settings->streams[i] =
+            (struct topic_of_stream){mem_text(views->streams[i].name), mem_text(views->streams[i].name)};
         settings->topics[i] = mem_text(views->streams[i].name);
     }
     fixture.framed = *settings;
@@ -223,8 +223,8 @@ static int project(struct world *world, const struct incoming *incoming, const s
 
     if (!incoming->is_null && message_decode(answer->plan->event, answer->event, arena, &message, err) < 0)
         return ERR_INPUT;
-    int rc = projection_apply(answer->plan, message, &facts, PROJECT_ALL, &limits, &port, arena, ret_effects, &reason,
-                              err);
+    int rc =
+        projection_apply(answer->plan, message, &facts, PROJECT_ALL, &limits, &port, arena, ret_effects, &reason, err);
     assert(rc == 0 || (rc == ERR_INPUT && reason != PARK_WAITING && err->text[0] != '\0'));
     return rc;
 }

@@ -140,9 +140,9 @@ def difference(schema, model, views, parked):
     return None
 
 
-def make_records(schema, maker, rng, count, limit):
+def make_records(maker, rng, count, model):
     """Random records. A bad one blocks all later ones of its key, so most of the bad are left out."""
-    model, records = view_model.Model(schema, max_view_bytes=limit), []
+    records = []
     while len(records) < count:
         record = maker.record()
         before = list(model.parked)
@@ -161,7 +161,7 @@ def compare(program, set_path, seed, count):
     people, wildness = rng.choice([1, 3, 6]), rng.choice([0, 0.01, 0.05])
     maker = event_maker.EventMaker(schema, rng, people=people, wildness=wildness)
     limit = rng.choice([1 << 20, 1 << 20, 150])  # of one stream's part of a view, in bytes
-    records = make_records(schema, maker, rng, count, limit)
+    records = make_records(maker, rng, count, view_model.Model(schema, max_view_bytes=limit))
 
     def try_first(n):
         model = view_model.Model(schema, max_view_bytes=limit)

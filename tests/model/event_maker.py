@@ -16,13 +16,15 @@ EXTREMES = {
 
 
 class EventMaker:
-    def __init__(self, schema, rng, people=4, wildness=0.02):
-        self.schema, self.rng, self.wildness = schema, rng, wildness
+    def __init__(self, schema, rng, people=4, wildness=0.02, topic_of=None, is_framed=False):
+        self.schema, self.rng, self.wildness, self.is_framed = schema, rng, wildness, is_framed
         self.people = [f"u{n}" for n in range(people)]
+        self.mortal = self.people[: (people + 1) // 2]  # the others are never erased, but by mistakes
         self.handlers = [handler for view in schema.views for handler in view.handlers]
         self.events = sorted({handler.event.full_name for handler in self.handlers})
         self.stream = {handler.event.full_name: handler.stream for handler in self.handlers}
         self.erasing = {handler.event.full_name for handler in self.handlers if handler.apply == "ERASE"}
+        self.topic_of = topic_of or {stream: stream for stream in self.stream.values()}
         self.offsets = {}
 
     def wild(self):
@@ -119,21 +121,42 @@ class EventMaker:
 
     def record(self):
         rng = self.rng
-        name = rng.choice(self.events)
-        if name in self.erasing and rng.random() < 0.9:
-            name = rng.choice(self.events)
-        owner = rng.choice(self.people)
+        name, owner = rng.choice(self.events), rng.choice(self.people)
+        if name in self.erasing and (owner not in self.mortal or rng.random() < 0.9):
+            name = rng.choice(sorted(set(self.events) - self.erasing))
         handlers = [handler for handler in self.handlers if handler.event.full_name == name]
         message = self.fill(self.schema.cls(name)())
         for handler in handlers:
             self.set_owner(message, handler, owner)
         key = self.record_key(handlers[0], owner if not self.wild() else rng.choice(self.people))
         value = message.SerializePartialToString()
-        if any(handler.tombstone for handler in handlers) and rng.random() < 0.1:
+        if owner in self.mortal and any(handler.tombstone for handler in handlers) and rng.random() < 0.05:
             value = None
-        elif self.wild() and rng.random() < 0.3:
-            value = value + b"\x08"
-        topic = self.stream[name]
-        self.offsets[topic] = self.offsets.get(topic, -1) + 1
-        return {"topic": topic, "partition": 0, "offset": self.offsets[topic], "key": key if rng.random() < 0.999 else None,
-                "type": name, "value": value, "time_ms": 1700000000000 + rng.randrange(10**10)}
+        record = {"topic": self.topic_of[self.stream[name]], "partition": 0, "key": key if rng.random() < 0.999 else None,
+                  "type": name, "value": value, "time_ms": 1700000000000 + rng.randrange(10**10)}
+        if self.wild():
+            self.spoil(record)
+        if self.is_framed and record["value"] is not None:
+            record["value"] = self.framed(record["value"])
+        self.offsets[record["topic"]] = self.offsets.get(record["topic"], -1) + 1
+        record["offset"] = self.offsets[record["topic"]]
+        return record
+
+    def spoil(self, record):
+        """Something that producers do wrong."""
+        rng, value = self.rng, record["value"] or b""
+        wrongs = {
+            "cut short": {"value": value[:-1]}, "longer": {"value": value + b"\x08"}, "garbage": {"value": b"\xff" * 4},
+            "empty": {"value": b""}, "null": {"value": None}, "not UTF-8": {"key": b"\xff\xfe"}, "empty key": {"key": b""},
+            "long key": {"key": b"k" * 300}, "no key": {"key": None}, "no type": {"type": ""},
+            "unknown type": {"type": "nobody.v1.Knows"}, "another type": {"type": rng.choice(self.events)},
+            "another topic": {"topic": rng.choice(sorted(set(self.topic_of.values())))},
+        }
+        record.update(wrongs[rng.choice(sorted(wrongs))])
+
+    def framed(self, value):
+        """The Schema Registry's framing, most often as it should be."""
+        rng = self.rng
+        if self.wild():
+            return rng.choice([value, b"\0\0\0\0\1", b"\1\0\0\0\1\0" + value, b"\0\0\0\0\1\1" + value])
+        return b"\0\0\0\0" + bytes([rng.randrange(256)]) + rng.choice([b"\0", b"\2\0", b"\4\2\4"]) + value

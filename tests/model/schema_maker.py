@@ -215,12 +215,15 @@ class SchemaMaker:
             text += ' each: "items"' if each else ""
             text += self.sources(item_fields if each else fields, targets, apply.startswith("ADD"))
             condition = self.condition(seen) if rng.random() < 0.3 else None
+            if apply == "DELETE" and not two_keys and not condition and rng.random() < 0.5:
+                text += " tombstone: true"
             handlers.append(text + (f' when: "{condition}"' if condition else "") + " }\n")
         while len(handlers) < 2:
             handlers.append(f'    on {{ event: "made.v1.{rng.choice(events)[0]}" }}\n')
         handlers.append('    on { event: "made.v1.Other" stream: "other" }\n')
         if rng.random() < 0.7:
-            handlers.append('    on { event: "made.v1.Erased" apply: ERASE stream: "other" }\n')
+            tombstone = rng.choice(["", " tombstone: true"])
+            handlers.append(f'    on {{ event: "made.v1.Erased" apply: ERASE stream: "other"{tombstone} }}\n')
         derived, line_options = self.rules("lines", self.fields["Line"], 100)
         history_derived, history_options = self.rules("history", self.fields["Note"], 110)
         out = f"message {name} {{\n  option (tarn.view) = {{\n    key: \"who\"" + (' key: "part"' if two_keys else "") + "\n"

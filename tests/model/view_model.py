@@ -114,6 +114,7 @@ def split_into(text):
     return steps
 
 
+KEY_BYTES_MAX = 255
 MAKING = ("MERGE", "REPLACE", "UPSERT", "APPEND", "ADD")
 DERIVED = ("count", "sum", "min", "max", "first")
 
@@ -459,6 +460,32 @@ def parse_owner(field, text):
     return value
 
 
+def unframed(value):
+    """Without the Schema Registry's framing: 0, four bytes of schema id, message indexes. None: it isn't there."""
+    if len(value) < 6 or value[0] != 0:
+        return None
+    at = 5
+
+    def varint():
+        nonlocal at
+        number = 0
+        for shift in range(0, 70, 7):
+            if at >= len(value):
+                return None
+            byte = value[at]
+            at += 1
+            number |= (byte & 127) << shift
+            if byte < 128:
+                return (number >> 1) ^ -(number & 1)
+        return None
+
+    count = varint()
+    if count is None or not 0 <= count <= 100:
+        return None
+    indexes = [varint() for _ in range(count)]
+    return None if any(index is None or index < 0 for index in indexes) else value[at:]
+
+
 class Row:
     def __init__(self, view, key):
         self.made = False
@@ -468,32 +495,45 @@ class Row:
 class Model:
     """Views by (view name, key), erasure marks, and records that could not be applied with those that wait behind."""
 
-    def __init__(self, schema, max_view_bytes=1 << 62):
+    def __init__(self, schema, max_view_bytes=1 << 62, topic_of=None, is_framed=False):
+        """topic_of: {stream: topic}; without it each stream has a topic of its name."""
         self.schema = schema
+        self.topic_of = topic_of or {h.stream: h.stream for view in schema.views for h in view.handlers}
+        self.is_framed = is_framed
         self.rows = {}
         self.marks = set()
         self.parked = []
         self.max_view_bytes = max_view_bytes
         self.left_out = 0  # how often a handler found its view erased
 
-    # A record: dict of topic, offset, key (bytes or None), time_ms, type, value (bytes or None).
+    # A record: dict of topic, offset, key (bytes or None), time_ms, type (empty: none), value (bytes or None).
+
+    def judge(self, record):
+        """The handlers that a record is for, and why it is bad whatever it holds (or None)."""
+        of_topic = [h for view in self.schema.views for h in view.handlers if self.topic_of[h.stream] == record["topic"]]
+        if record["value"] is None:
+            handlers = [h for h in of_topic if h.tombstone]
+        elif not record["type"]:
+            return of_topic, "no type"
+        else:
+            handlers = self.schema.handlers_of(record["type"])
+            if handlers and self.is_framed and unframed(record["value"]) is None:
+                return handlers, "unparseable"
+        return handlers, "no key" if handlers and record["key"] is None else None
 
     def handle(self, record):
-        handlers = self.schema.handlers_of(record["type"])
-        if record["value"] is None:
-            handlers = [h for h in handlers if h.tombstone]
-        if not handlers:
+        handlers, fault = self.judge(record)
+        if not handlers or self.all_erased(handlers, record):
             return
-        if record["key"] is None:
-            self.park(record, "no key")
+        if fault is not None:
+            self.park(record, fault)
             return
         waits = any(p["unit"] == (record["topic"], record["key"]) for p in self.parked)
         try:
             event = self.decode(record)
             self.apply([h for h in handlers if h.apply == "ERASE"], event, record)
         except Fault as fault:
-            if not self.all_erased(handlers, record):
-                self.park(record, fault.reason if not waits else "waiting")
+            self.park(record, fault.reason if not waits else "waiting")
             return
         rest = [h for h in handlers if h.apply != "ERASE"]
         if not rest or self.all_erased(rest, record):
@@ -501,7 +541,8 @@ class Model:
         if waits:
             waits = any(p["unit"] == (record["topic"], record["key"]) for p in self.parked)
         if waits:
-            self.park(record, "waiting")
+            if not self.pointless(record):
+                self.park(record, "waiting")
             return
         try:
             self.apply(rest, event, record)
@@ -511,8 +552,11 @@ class Model:
     def decode(self, record):
         if record["value"] is None:
             return None
+        if self.topic_of[self.schema.handlers_of(record["type"])[0].stream] != record["topic"]:
+            raise Fault("wrong topic")
+        value = unframed(record["value"]) if self.is_framed else record["value"]
         try:
-            event = self.schema.cls(record["type"]).FromString(record["value"])
+            event = self.schema.cls(record["type"]).FromString(value)
         except Exception:
             raise Fault("unparseable") from None
         if not event.IsInitialized():  # proto2: a required field is missing
@@ -525,6 +569,8 @@ class Model:
 
     def all_erased(self, handlers, record):
         """Whether the owner of the record is erased in all views that these handlers feed."""
+        if record["key"] is None:
+            return False
         try:
             return all((h.view.name, (parse_owner(h.view.type.fields_by_name[h.view.keys[0]], record["key"]),)) in
                        self.marks for h in handlers)
@@ -615,6 +661,8 @@ class Model:
         view = handler.view
         owner_field = view.type.fields_by_name[view.keys[0]]
         if event is None:
+            if len(record["key"]) > KEY_BYTES_MAX:
+                raise Fault("bad value")
             return (parse_owner(owner_field, record["key"]),)
         key, scope_type = [], handler.empty_scope()
         for position, name in enumerate(view.keys):
@@ -639,32 +687,30 @@ class Model:
         for name, key in marks:
             for at in [a for a in self.rows if a[0] == name and a[1][: len(key)] == key]:
                 del self.rows[at]
-        # Parked events whose views are all erased go; what waited behind them may run now.
+        # Parked events whose views are all erased go. The others are tried anew: what failed may have failed in a view
+        # that is erased now, and what waited behind it may run.
         self.parked, again = [], self.parked
         for entry in again:
-            handlers = self.schema.handlers_of(entry["record"]["type"])
-            record = entry["record"]
-            if self.pointless([h for h in handlers if h.apply != "ERASE"], record):
+            if self.pointless(entry["record"]):
                 continue
-            blocked = any(p["unit"] == entry["unit"] for p in self.parked)
-            if entry["reason"] == "waiting" and not blocked:
-                self.handle(record)
-            else:
+            if any(p["unit"] == entry["unit"] for p in self.parked):
                 self.parked.append(entry)
+            else:
+                self.handle(entry["record"])
 
-    def pointless(self, handlers, record):
+    def pointless(self, record):
         """Whether all views that the event asks for are erased."""
-        if record["value"] is None:
-            handlers = [h for h in handlers if h.tombstone]
-        if record["key"] is None or not handlers:
-            return False
+        handlers, fault = self.judge(record)
         if self.all_erased(handlers, record):
             return True
         self.left_out, work = 0, {}
         try:
+            if fault is not None:
+                return False
             event = self.decode(record)
             for handler in handlers:
-                self.run(handler, event, record, work, set())
+                if handler.apply != "ERASE":
+                    self.run(handler, event, record, work, set())
         except Fault:
             return False
         return not work and self.left_out > 0
