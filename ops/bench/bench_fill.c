@@ -191,7 +191,7 @@ static int make_generation(const char *directory, const struct view_set *set, st
         .projection_version = PROJECTION_VERSION,
         .start = beginning,
     };
-    struct serving serving = {""};
+    struct serving serving;
 
     for (size_t i = 0; i < set->stream_count; i++) {
         settings.topics[i] = mem_text(set->streams[i].name);
