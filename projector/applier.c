@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "projector/producer_hint.h"
 #include "schema/base/mem.h"
 
 /* An event and what the tables say about it. */
@@ -219,10 +220,13 @@ static int attempt(struct attempt *event, enum projection_part part, bool is_dry
     arena_reset(arena);
     if (!incoming->is_null && message_decode(event->plan->event, event->event, arena, &message, err) < 0) {
         *ret_reason = PARK_UNPARSEABLE;
+        producer_hint_add(intake_framing(applier->intake), incoming, PARK_UNPARSEABLE, err);
         return ERR_INPUT;
     }
     int rc = projection_apply(event->plan, message, &facts, part, &applier->limits, &port, arena, ret_effects,
                               ret_reason, err);
+    if (rc == ERR_INPUT)
+        producer_hint_add(intake_framing(applier->intake), incoming, *ret_reason, err);
     if (rc == 0 && !is_dry_run)
         rc = install(event, ret_effects, err);
     return rc;

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "projector/producer_hint.h"
 #include "schema/base/arena.h"
 #include "schema/base/mem.h"
 
@@ -26,6 +27,7 @@ struct intake {
 static int find_topics(struct intake *intake, struct err *err);
 static int find_types(struct intake *intake, struct err *err);
 static void plan_topic(struct intake *intake, uint16_t topic);
+static void say_no_type(const struct generation_settings *settings, struct err *err);
 static bool remove_framing(struct span *bytes);
 
 int intake_new(const struct view_set *views, const struct generation_settings *settings, struct intake **ret_intake,
@@ -179,13 +181,14 @@ struct intake_answer intake_judge(const struct intake *intake, const struct inco
     } else if (incoming->type.len == 0) {
         answer.verdict = INTAKE_BAD;
         answer.reason = PARK_NO_TYPE;
-        err_set(err, ERR_INPUT, "no header tells its type, and no --topic-type is set for its topic");
+        say_no_type(intake->settings, err);
     } else if ((answer.plan = view_set_event(intake->views, incoming->type)) == NULL) {
         answer.verdict = INTAKE_SKIP_TYPE;
     } else if (intake->settings->framing == FRAMING_CONFLUENT && !remove_framing(&answer.event)) {
         answer.verdict = INTAKE_BAD;
         answer.reason = PARK_UNPARSEABLE;
         err_set(err, ERR_INPUT, "its value doesn't begin as the Schema Registry's framing does");
+        producer_hint_add(FRAMING_CONFLUENT, incoming, PARK_UNPARSEABLE, err);
     }
     if (answer.verdict == INTAKE_EVENT && !incoming->has_key) {
         answer.verdict = INTAKE_BAD;
@@ -193,6 +196,22 @@ struct intake_answer intake_judge(const struct intake *intake, const struct inco
         err_set(err, ERR_INPUT, "the record has no key");
     }
     return answer;
+}
+
+static void say_no_type(const struct generation_settings *settings, struct err *err)
+{
+    struct buf names = BUF_INIT;
+
+    for (size_t i = 0; i < settings->type_header_count; i++)
+        buf_add_format(&names, "%s%s", i > 0 ? ", " : "", settings->type_headers[i]);
+    err_set(err, ERR_INPUT, "no header tells its type (looked for: %.*s), and no --topic-type is set for its topic",
+            (int)names.len, names.len > 0 ? (const char *)names.at : "");
+    buf_release(&names);
+}
+
+enum framing intake_framing(const struct intake *intake)
+{
+    return intake->settings->framing;
 }
 
 /* --- Confluent's framing: 0, schema id (4), message indexes (a count and so many, zigzag varints; 0 stands for [0]) --- */

@@ -48,6 +48,8 @@ struct incoming intake_incoming(const struct intake *intake, const struct record
 /* err is set when the verdict is INTAKE_BAD. */
 struct intake_answer intake_judge(const struct intake *intake, const struct incoming *incoming, struct err *err);
 
+enum framing intake_framing(const struct intake *intake);
+
 /* The topic that brings a stream. */
 uint16_t intake_topic_of(const struct intake *intake, const struct stream *stream);
 
