@@ -1,5 +1,5 @@
 /* Default sync (a commit is on the disk when it returns, and an image is whole after any power cut; NOSYNC was seen to
- * crash on a torn one), no WRITEMAP (a full disk would be a SIGBUS), NOTLS (a reader belongs to an event loop, not to a
+ * crash on a torn one, so that it is for stores under construction alone, which no reboot survives: unsynced.h), no WRITEMAP (a full disk would be a SIGBUS), NOTLS (a reader belongs to an event loop, not to a
  * thread), NORDAHEAD (views are read at random: the kernel's reading around a fault would throw out pages that are
  * wanted as soon as the store is larger than memory; store_warm_up() reads ahead in order instead). The map is a
  * reservation of address space far larger than any store; where that can't be had it is halved until it can. */
@@ -95,7 +95,8 @@ static bool is_no_address_space(int rc)
 int environment_open(struct store *store, uint64_t map_bytes, unsigned reader_slots, struct err *err)
 {
     uint64_t least = map_bytes < MAP_BYTES_LEAST ? map_bytes : MAP_BYTES_LEAST;
-    unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | (store->access == STORE_READ_ONLY ? MDB_RDONLY : 0);
+    unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | (store->access == STORE_READ_ONLY ? MDB_RDONLY : 0) |
+                     (store->skips_syncs ? MDB_NOSYNC : 0);
 
     int allocated = allocate_lock_file(store, reader_slots, err);
     if (allocated < 0)

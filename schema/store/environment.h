@@ -20,6 +20,7 @@ struct store {
     char *folder;
     struct presence *presence;
     bool has_writer;
+    bool skips_syncs;
     struct bucket_sums sums; /* of the writer; kept for the next one */
     dev_t device;            /* device and inode: which folder this is */
     ino_t inode;

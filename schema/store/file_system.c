@@ -4,7 +4,10 @@
 #include "schema/store/file_system.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 static const struct {
     int64_t type; /* statfs(2), linux/magic.h */
@@ -28,7 +31,23 @@ static int file_system_type(void *self, const char *path, int64_t *ret_type)
     return 0;
 }
 
-const struct store_platform store_platform_system = {file_system_type, NULL};
+static int boot_id(void *self, char ret_id[STORE_BOOT_ID_SIZE])
+{
+    (void)self;
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    ssize_t got = read(fd, ret_id, STORE_BOOT_ID_SIZE - 1);
+    int failure = got < 0 ? errno : 0;
+    close(fd);
+    if (got < 0)
+        return -failure;
+    ret_id[got] = '\0';
+    ret_id[strcspn(ret_id, "\n")] = '\0';
+    return 0;
+}
+
+const struct store_platform store_platform_system = {file_system_type, boot_id, NULL};
 
 int file_system_check(const struct store_platform *platform, const char *path, struct err *err)
 {

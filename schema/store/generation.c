@@ -204,9 +204,10 @@ static int remove_folder(const char *folder, struct err *err)
 
 /* The folder of a generation in the making: one at a time, as there is one writer. */
 #define MAKING ".making"
+#define TRASH  ".trash-"
 
 static int make_folder(const char *generations, const char *name, struct span schema, struct span settings,
-                       struct err *err)
+                       const struct generation_preparation *preparation, struct err *err)
 {
     char *making = mem_format("%s/" MAKING, generations);
     char *made = mem_format("%s/%s", generations, name);
@@ -218,6 +219,8 @@ static int make_folder(const char *generations, const char *name, struct span sc
         rc = durable_write(making, "schema.binpb", schema, err);
     if (rc == 0)
         rc = durable_write(making, "generation.conf", settings, err);
+    if (rc == 0 && preparation != NULL)
+        rc = preparation->prepare(preparation->self, making, err);
     if (rc == 0 && rename(making, made) != 0)
         rc = err_set_errno(err, ERR_BROKEN, errno, "%s: can't rename to %s", making, made);
     if (rc == 0)
@@ -230,6 +233,13 @@ static int make_folder(const char *generations, const char *name, struct span sc
 int generation_make(const char *directory, struct span schema, const struct generation_settings *settings,
                     struct generation **ret_generation, struct err *err)
 {
+    return generation_make_prepared(directory, schema, settings, NULL, ret_generation, err);
+}
+
+int generation_make_prepared(const char *directory, struct span schema, const struct generation_settings *settings,
+                             const struct generation_preparation *preparation, struct generation **ret_generation,
+                             struct err *err)
+{
     struct buf text = BUF_INIT;
     char *generations = mem_format("%s/generations", directory);
     char hash[HASH_DIGITS + 1];
@@ -241,10 +251,57 @@ int generation_make(const char *directory, struct span schema, const struct gene
     int rc = take_ordinal(directory, hash, &ordinal, err);
     snprintf(name, sizeof(name), "%s-%lu", hash, ordinal);
     if (rc == 0)
-        rc = make_folder(generations, name, schema, buf_span(&text), err);
+        rc = make_folder(generations, name, schema, buf_span(&text), preparation, err);
     free(generations);
     buf_release(&text);
     return rc < 0 ? err_prefix(err, "making a generation") : generation_open(directory, name, ret_generation, err);
+}
+
+char *generation_folder(const char *directory, const char *name)
+{
+    return mem_format("%s/generations/%s", directory, name);
+}
+
+int generation_drop(const char *directory, const char *name, struct err *err)
+{
+    char *generations = mem_format("%s/generations", directory);
+    char *folder = generation_folder(directory, name);
+    char *trash = mem_format("%s/" TRASH "%s", generations, name);
+    int rc = 0;
+
+    if (!generation_is_name(name))
+        rc = err_set(err, ERR_ABSENT, "\"%s\" is not the name of a generation", name);
+    else if (rename(folder, trash) != 0 && errno != ENOENT)
+        rc = err_set_errno(err, ERR_BROKEN, errno, "%s: can't rename to %s", folder, trash);
+    if (rc == 0)
+        rc = durable_sync_folder(generations, err);
+    if (rc == 0)
+        rc = remove_folder(trash, err);
+    free(trash);
+    free(folder);
+    free(generations);
+    return rc;
+}
+
+int generation_clear_trash(const char *directory, struct err *err)
+{
+    char *generations = mem_format("%s/generations", directory);
+    DIR *stream = opendir(generations);
+    int rc = 0;
+
+    if (stream == NULL && errno != ENOENT)
+        rc = err_set_errno(err, ERR_BROKEN, errno, "%s: can't open", generations);
+    for (struct dirent *entry; stream != NULL && rc == 0 && (entry = readdir(stream)) != NULL;) {
+        if (strncmp(entry->d_name, TRASH, strlen(TRASH)) != 0)
+            continue;
+        char *trash = mem_format("%s/%s", generations, entry->d_name);
+        rc = remove_folder(trash, err);
+        free(trash);
+    }
+    if (stream != NULL)
+        closedir(stream);
+    free(generations);
+    return rc;
 }
 
 static int read_generation(struct generation *generation, struct err *err)
@@ -279,7 +336,7 @@ int generation_open(const char *directory, const char *name, struct generation *
 
     struct generation *generation = mem_zero(1, sizeof(*generation));
     snprintf(generation->name, sizeof(generation->name), "%s", name);
-    generation->folder = mem_format("%s/generations/%s", directory, name);
+    generation->folder = generation_folder(directory, name);
     int rc = read_generation(generation, err);
     if (rc == ERR_ABSENT)
         err_set(err, ERR_ABSENT, "there is no generation %s in %s", name, directory);

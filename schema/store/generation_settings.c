@@ -8,8 +8,9 @@
 #include <stdlib.h>
 
 #include "schema/base/mem.h"
+#include "schema/store/generation_start.h"
 
-enum { SETTINGS_FORMAT = 1, SETTING_VALUE_MAX = 4096 };
+enum { SETTINGS_FORMAT = 1, SETTING_VALUE_MAX = 64 << 10 };
 
 static const char *const framing_names[] = {[FRAMING_NONE] = "none", [FRAMING_CONFLUENT] = "confluent"};
 
@@ -142,8 +143,30 @@ static void write_start(const struct generation_settings *settings, const char *
 
 static bool read_start(struct generation_settings *settings, const char *value)
 {
+    struct generation_start start;
+    struct err ignored;
+
+    if (generation_start_read(value, &start, &ignored) < 0)
+        return false;
+    generation_start_release(&start);
     free(settings->start);
     settings->start = mem_text(value);
+    return true;
+}
+
+static void write_sample(const struct generation_settings *settings, const char *name, struct buf *text)
+{
+    if (settings->sample_percent > 0)
+        add_number_line(text, name, settings->sample_percent);
+}
+
+static bool read_sample(struct generation_settings *settings, const char *value)
+{
+    uint64_t number;
+
+    if (!parse_number(value, &number) || number == 0 || number > 100 || settings->sample_percent > 0)
+        return false;
+    settings->sample_percent = (unsigned)number;
     return true;
 }
 
@@ -241,11 +264,12 @@ static const struct entry {
     const char *name;
     void (*write)(const struct generation_settings *settings, const char *name, struct buf *text);
     bool (*read)(struct generation_settings *settings, const char *value);
-    bool is_single; /* exactly once; the others any number of times */
+    bool is_single; /* exactly once; the others any number of times, or as their reader has it */
 } entries[] = {
     {"format", write_format, read_format, true},
     {"projection-version", write_projection_version, read_projection_version, true},
     {"start", write_start, read_start, true},
+    {"sample", write_sample, read_sample, false},
     {"framing", write_framing, read_framing, true},
     {"max-view-bytes", write_max_view_bytes, read_max_view_bytes, true},
     {"topic", write_topics, read_topic, false},

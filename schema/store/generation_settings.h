@@ -32,7 +32,8 @@ struct generation_settings {
     enum framing framing;
     uint64_t max_view_bytes; /* of one stream's part of one view */
     unsigned projection_version;
-    char *start; /* "beginning" */
+    char *start;             /* generation_start.h */
+    unsigned sample_percent; /* only this part of the owners, chosen by their hash; 0: all */
 };
 
 /* Raised whenever the same events would give other bytes. */
@@ -44,6 +45,14 @@ void generation_settings_release(struct generation_settings *settings);
  * know: ERR_INPUT names the line. */
 void generation_settings_write(const struct generation_settings *settings, struct buf *text);
 MUST_CHECK int generation_settings_read(struct span text, struct generation_settings *ret_settings, struct err *err);
+
+/* Whether records of the owner (the record's key) are projected: chosen alike on every machine. The hash is mixed, as
+ * its bits choose ranges and sides of shared traffic already. */
+static inline bool generation_takes_owner(const struct generation_settings *settings, uint64_t owner_hash)
+{
+    return settings->sample_percent == 0 ||
+           ((owner_hash * 0x9e3779b97f4a7c15u) >> 32) * 100 >> 32 < settings->sample_percent;
+}
 
 /* -1 when the topic isn't one of them. */
 int generation_topic_number(const struct generation_settings *settings, struct span topic);

@@ -16,6 +16,7 @@
 #include "schema/store/environment.h"
 #include "schema/store/file_system.h"
 #include "schema/store/layout.h"
+#include "schema/store/unsynced.h"
 
 enum { READER_SLOTS = 1024 };
 
@@ -117,6 +118,11 @@ static int open_claimed(struct store *store, const struct store_options *options
     unsigned slots = options->reader_slots ? options->reader_slots : READER_SLOTS;
 
     int rc = file_system_check(platform, store->folder, err);
+    if (rc == 0)
+        rc = unsynced_check(platform, store->folder, err);
+    store->skips_syncs = store->access == STORE_READ_WRITE && (options->skips_syncs || unsynced_is_marked(store->folder));
+    if (rc == 0 && store->skips_syncs)
+        rc = unsynced_mark(platform, store->folder, err);
     if (rc == 0 && store->access == STORE_READ_ONLY) {
         /* Asked before anything is made there: a reader's question leaves no trace in a folder without a store. */
         char *path = mem_format("%s/data.mdb", store->folder);
@@ -175,6 +181,28 @@ void store_close(struct store **store)
     free(closed->folder);
     free(closed);
     *store = NULL;
+}
+
+bool store_is_whole(const struct store *store)
+{
+    return !unsynced_is_marked(store->folder);
+}
+
+/* The mark goes last: a crash in between leaves a store that is whole and doesn't say so. */
+int store_make_whole(struct store *store, struct err *err)
+{
+    assert(store->access == STORE_READ_WRITE && !store->has_writer);
+    if (!store->skips_syncs)
+        return 0;
+    int rc = mdb_env_sync(store->env, 1);
+    if (rc == 0)
+        rc = mdb_env_set_flags(store->env, MDB_NOSYNC, 0);
+    if (rc != 0)
+        return environment_failed(store, rc, "can't be synced", err);
+    rc = unsynced_clear(store->folder, err);
+    if (rc == 0)
+        store->skips_syncs = false;
+    return rc;
 }
 
 int store_clear_stale_readers(struct store *store)

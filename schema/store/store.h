@@ -8,6 +8,8 @@
 #ifndef TARN_STORE_STORE_H
 #define TARN_STORE_STORE_H
 
+#include <stdbool.h>
+
 #include "schema/base/err.h"
 #include "schema/base/hash.h"
 #include "schema/base/span.h"
@@ -30,10 +32,14 @@ enum store_table {
 
 enum store_access { STORE_READ_ONLY, STORE_READ_WRITE };
 
+enum { STORE_BOOT_ID_SIZE = 64 };
+
 /* What the store asks the machine, so that tests can answer for it. NULL stands for the real one. */
 struct store_platform {
     /* The kind of file system that path is on, as statfs() f_type. */
     int (*file_system_type)(void *self, const char *path, int64_t *ret_type);
+    /* What tells this boot of the machine from any other. 0 or -errno; NULL: as the real one. */
+    int (*boot_id)(void *self, char ret_id[STORE_BOOT_ID_SIZE]);
     void *self;
 };
 
@@ -42,6 +48,7 @@ struct store_options {
     uint64_t map_bytes;                    /* reservation of address space; 0: STORE_MAP_BYTES */
     unsigned reader_slots;                 /* 0: 1024 */
     const struct store_platform *platform; /* NULL: the machine */
+    bool skips_syncs;                      /* see store_make_whole(); for a store that nobody reads yet */
 };
 
 /* Address space only, nothing is set aside on disk; where it can't be had, half of it, and so on. ThreadSanitizer
@@ -55,11 +62,16 @@ struct store_options {
 /* Opens a generation's folder; the writer makes the environment when there is none. ERR_ABSENT: none there (reader).
  * ERR_INPUT: a network file system, a read-only mount (readers too write to lock.mdb), another format version, another
  * process from another PID namespace uses it, or this process has the folder open already (LMDB's locks forbid two);
- * the text says what to do. ERR_FULL, ERR_BROKEN.
+ * the text says what to do. ERR_FULL. ERR_BROKEN: also a store that a reboot has left half synced.
  * Not to be carried through fork(): open the store in the child. */
 MUST_CHECK int store_open(const char *folder, const struct store_options *options, struct store **ret_store,
                           struct err *err);
 void store_close(struct store **store);
+
+/* One that skips syncs leaves its commits to the kernel, and its folder says so (unsynced.h) until this has brought all
+ * of them to the disk; from then on every commit is synced, as it is in any other store. No writer may be under way. */
+MUST_CHECK int store_make_whole(struct store *store, struct err *err);
+bool store_is_whole(const struct store *store);
 
 /* Frees slots of readers that died. Called by the writer now and then. Returns how many. */
 int store_clear_stale_readers(struct store *store);

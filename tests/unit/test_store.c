@@ -523,7 +523,7 @@ static void a_network_file_system_is_refused(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(systems); i++) {
         int64_t type = systems[i].type;
-        struct store_platform platform = {claim_network, &type};
+        struct store_platform platform = {.file_system_type = claim_network, .self = &type};
         struct store_options options = {.access = STORE_READ_WRITE, .platform = &platform};
         struct store *store = NULL;
         int rc = store_open(folder, &options, &store, &err);
@@ -542,7 +542,7 @@ static void a_network_file_system_is_refused(void **state)
 static void a_file_system_that_can_not_be_asked_is_an_error(void **state)
 {
     int64_t type = -EIO;
-    struct store_platform platform = {claim_network, &type};
+    struct store_platform platform = {.file_system_type = claim_network, .self = &type};
     struct err err = {0};
 
     (void)state;
