@@ -11,6 +11,7 @@
 #include "projector/projection_rules.h"
 #include "projector/projection_source.h"
 #include "projector/working_set.h"
+#include "schema/message/sealed.h"
 #include "schema/view/key.h"
 
 /* Handlers that run oftener than this on an event's elements may make a view that is far larger than the event. */
@@ -25,6 +26,7 @@ struct projection {
     struct source_scope scope;
     struct projection_fault fault;
     struct working_set views;
+    struct message_seals seals;
     struct working_view *touched; /* by the handler that is running: their rules are due */
     struct view_erasure *erasures;
     size_t erasure_count;
@@ -49,6 +51,7 @@ int projection_apply(const struct event_plan *plan, const ProtobufCMessage *even
         .port = views,
         .arena = arena,
         .fault = {.err = err},
+        .seals = {.arena = arena},
     };
     run.scope = (struct source_scope){
         .event = event,
@@ -64,6 +67,8 @@ int projection_apply(const struct event_plan *plan, const ProtobufCMessage *even
         rc = run_handlers(&run, true);
     if (rc == 0 && part != PROJECT_ERASURES && !plan->only_erases)
         rc = run_handlers(&run, false);
+    if (run.seals.is_broken)
+        return err_set(err, ERR_BROKEN, "a stored view that %s changes doesn't parse", plan->event->full_name);
     if (rc == 0)
         rc = gather(&run, ret_effects);
     if (rc == ERR_INPUT)
@@ -162,7 +167,9 @@ static int run_on(struct projection *run, const struct handler *handler, struct 
         run->touched = view;
     }
     run->run_count++;
-    rc = effect_apply(handler, &run->scope, view->message, &view->touched);
+    bool has_changed = false;
+    rc = effect_apply(handler, &run->scope, view->message, &view->touched, &has_changed);
+    view->has_changed |= has_changed;
     if (rc == 0 && handler->is_home && (effect_makes_view(handler->effect) || handler->effect == EFFECT_DELETE))
         view->is_made = handler->effect != EFFECT_DELETE;
     return rc;
@@ -257,7 +264,7 @@ static int open_view(struct projection *run, const struct view *view, const stru
         return rc;
     bool is_there = rc == 0 && !is_erased;
     if (is_there) {
-        rc = message_decode_own(view->type, stored.bytes, run->arena, &message, run->fault.err);
+        rc = message_decode_sealed(view->type, stored.bytes, &run->seals, &message, run->fault.err);
         if (rc < 0)
             return rc;
     } else if (!is_erased) {
@@ -398,6 +405,8 @@ static int gather_view(struct projection *run, const struct working_view *view, 
     bool is_gone = !view->is_made && !holds_anything(view);
 
     effects->touched_count++;
+    if (view->was_there && !view->has_changed && view->is_made == view->before.is_made)
+        return 0;
     if (is_gone) {
         if (view->was_there)
             effects->changes[effects->change_count++] =

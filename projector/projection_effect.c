@@ -7,6 +7,7 @@
 #include <assert.h>
 
 #include "projector/projection_convert.h"
+#include "schema/message/sealed.h"
 
 /* The values that pick an element, one for each bracket of a step. */
 struct picked_step {
@@ -38,15 +39,16 @@ static ProtobufCMessage *walk(const struct handler *handler, const struct picked
                               struct view_place *place, struct touched *touched, const struct source_scope *scope);
 static void touch_target(const struct handler *handler, ProtobufCMessage *target, struct view_place place,
                          struct touched *touched);
-static void remove_matches(const struct picked_step *steps, size_t count, ProtobufCMessage *message,
+static bool remove_matches(const struct picked_step *steps, size_t count, ProtobufCMessage *message,
                            struct touched *touched, const struct source_scope *scope);
 static void delete_part(const struct handler *handler, ProtobufCMessage *view);
 
 int effect_apply(const struct handler *handler, const struct source_scope *scope, ProtobufCMessage *view,
-                 struct touched *touched)
+                 struct touched *touched, bool *ret_has_changed)
 {
     struct picked_step *steps = NULL;
 
+    *ret_has_changed = true;
     if (handler->effect == EFFECT_DELETE) {
         delete_part(handler, view);
         touched_add(touched, view, NULL);
@@ -56,7 +58,7 @@ int effect_apply(const struct handler *handler, const struct source_scope *scope
     if (rc < 0)
         return rc;
     if (handler->effect == EFFECT_REMOVE) {
-        remove_matches(steps, handler->into_count, view, touched, scope);
+        *ret_has_changed = remove_matches(steps, handler->into_count, view, touched, scope);
         return source_spend(scope, 0);
     }
     assert(effect_rows[handler->effect].at_target != NULL);
@@ -130,10 +132,11 @@ static bool is_match(const struct picked_step *picked, const ProtobufCMessage *e
     for (size_t i = 0; i < picked->step->bracket_count; i++) {
         const struct field_type *bracket = picked->step->brackets[i].target;
         if (bracket->kind == KIND_STRING && bracket->presence == PRESENCE_IMPLICIT) { /* as nearly all of them are */
-            const ProtobufCBinaryData *text = message_at(element, bracket->offset);
+            union message_item room;
+            const ProtobufCBinaryData *text = message_peek_item(element, bracket, &room);
             if (!span_equal(span_of(text->data, text->len), picked->values[i].text))
                 return false;
-        } else if (value_compare(message_get(element, bracket), picked->values[i]) != 0) {
+        } else if (value_compare(message_peek(element, bracket), picked->values[i]) != 0) {
             return false;
         }
     }
@@ -163,7 +166,7 @@ static ProtobufCMessage *find_or_append(const struct picked_step *picked, Protob
             at++;
         *scope->work += at; /* looked at by effect_apply() */
         if (at < count)
-            return items[at];
+            return message_unseal(items[at]);
     }
     ProtobufCMessage *element = append_element(message, list, scope->arena);
     touched_add(touched, element, NULL);
@@ -277,7 +280,8 @@ static int effect_add(const struct handler *handler, const struct source_scope *
 
 /* --- REMOVE and DELETE ----------------------------------------------------------------------------------------- */
 
-static void remove_elements(const struct picked_step *picked, ProtobufCMessage *message,
+/* Whether there was one. */
+static bool remove_elements(const struct picked_step *picked, ProtobufCMessage *message,
                             const struct source_scope *scope)
 {
     ProtobufCMessage **items = (ProtobufCMessage **)*message_list_items(message, picked->step->field);
@@ -288,31 +292,34 @@ static void remove_elements(const struct picked_step *picked, ProtobufCMessage *
         if (!is_match(picked, items[i]))
             items[kept++] = items[i];
     *scope->work += *count;
+    bool is_removed = kept < *count;
     *count = kept;
+    return is_removed;
 }
 
-/* Recursion is as deep as `into` is long; REMOVE's last step is a list with brackets. */
-static void remove_matches(const struct picked_step *steps, size_t count, ProtobufCMessage *message,
+/* Recursion is as deep as `into` is long; REMOVE's last step is a list with brackets. Whether anything was removed: what
+ * nothing was removed from isn't touched. */
+static bool remove_matches(const struct picked_step *steps, size_t count, ProtobufCMessage *message,
                            struct touched *touched, const struct source_scope *scope)
 {
     const struct field_type *field = steps->step->field;
-
-    touched_add(touched, message, field);
+    bool is_removed = false;
 
     if (field->presence != PRESENCE_REPEATED) {
         ProtobufCMessage *inner = message_get_message(message, field);
         if (inner != NULL)
-            remove_matches(steps + 1, count - 1, inner, touched, scope);
-        return;
+            is_removed = remove_matches(steps + 1, count - 1, inner, touched, scope);
+    } else if (count == 1) {
+        is_removed = remove_elements(steps, message, scope);
+    } else {
+        ProtobufCMessage **items = (ProtobufCMessage **)*message_list_items(message, field);
+        for (size_t i = 0; i < *message_list_count(message, field); i++)
+            if (is_match(steps, items[i]))
+                is_removed |= remove_matches(steps + 1, count - 1, message_unseal(items[i]), touched, scope);
     }
-    if (count == 1) {
-        remove_elements(steps, message, scope);
-        return;
-    }
-    ProtobufCMessage **items = (ProtobufCMessage **)*message_list_items(message, field);
-    for (size_t i = 0; i < *message_list_count(message, field); i++)
-        if (is_match(steps, items[i]))
-            remove_matches(steps + 1, count - 1, items[i], touched, scope);
+    if (is_removed)
+        touched_add(touched, message, field);
+    return is_removed;
 }
 
 static void delete_part(const struct handler *handler, ProtobufCMessage *view)

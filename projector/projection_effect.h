@@ -7,10 +7,11 @@
 #include "schema/view/plan.h"
 
 /* Applies the handler once - to the event, or to scope->element of its `each` - to the working copy of a view. Rules
- * are the caller's; what they are due for is added to touched. ERASE is not for here: it needs no view. ERR_INPUT: the
- * event can't be applied; the view is then half changed, to be thrown away. */
+ * are the caller's; what they are due for is added to touched. *ret_has_changed: the view may not be what it was. ERASE
+ * is not for here: it needs no view. ERR_INPUT: the event can't be applied; the view is then half changed, to be thrown
+ * away. */
 MUST_CHECK int effect_apply(const struct handler *handler, const struct source_scope *scope, ProtobufCMessage *view,
-                            struct touched *touched);
+                            struct touched *touched, bool *ret_has_changed);
 
 /* Whether a home handler with this effect makes the view (DELETE unmakes it, REMOVE leaves it as it is). */
 bool effect_makes_view(enum effect effect);

@@ -6,6 +6,7 @@
 
 #include "projector/projection_convert.h"
 #include "projector/projection_sort.h"
+#include "schema/message/sealed.h"
 
 static int apply_to_child(const struct message_rules *rules, const struct field_type *field, ProtobufCMessage *message,
                           const struct touched *touched, const struct source_scope *scope);
@@ -56,7 +57,9 @@ static int apply_to_child(const struct message_rules *rules, const struct field_
     ProtobufCMessage **items = (ProtobufCMessage **)*message_list_items(message, field);
     size_t count = *message_list_count(message, field);
     for (size_t i = 0; i < count; i++) {
-        int rc = rules_apply(rules, items[i], touched, scope);
+        if (message_is_sealed(items[i]) && !touched->is_everything)
+            continue;
+        int rc = rules_apply(rules, message_unseal(items[i]), touched, scope);
         if (rc < 0)
             return rc;
     }

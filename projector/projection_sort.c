@@ -4,25 +4,25 @@
 #include "projector/projection_sort.h"
 
 #include "projector/projection_source.h"
+#include "schema/message/sealed.h"
 
 /* value_compare() of a field, with a short way for what lists are mostly ordered by. */
 static int compare_field(const struct field_type *field, const ProtobufCMessage *a, const ProtobufCMessage *b)
 {
-    const void *left = message_at(a, field->offset);
-    const void *right = message_at(b, field->offset);
+    union message_item rooms[2];
 
     if (field->presence == PRESENCE_IMPLICIT && field->kind == KIND_STRING) {
-        const ProtobufCBinaryData *left_text = left;
-        const ProtobufCBinaryData *right_text = right;
+        const ProtobufCBinaryData *left_text = message_peek_item(a, field, &rooms[0]);
+        const ProtobufCBinaryData *right_text = message_peek_item(b, field, &rooms[1]);
         return span_compare(span_of(left_text->data, left_text->len), span_of(right_text->data, right_text->len));
     }
     if (field->presence == PRESENCE_IMPLICIT && field->kind == KIND_DOUBLE) {
-        double left_number = *(const double *)left;
-        double right_number = *(const double *)right;
+        double left_number = *(const double *)message_peek_item(a, field, &rooms[0]);
+        double right_number = *(const double *)message_peek_item(b, field, &rooms[1]);
         if (left_number < right_number || left_number > right_number) /* neither is NaN */
             return left_number < right_number ? -1 : 1;
     }
-    return value_compare(message_get(a, field), message_get(b, field));
+    return value_compare(message_peek(a, field), message_peek(b, field));
 }
 
 static int compare_elements(const struct list_rule *rule, const ProtobufCMessage *a, const ProtobufCMessage *b)

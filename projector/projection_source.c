@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "schema/message/sealed.h"
+
 static void path_read(const struct field_path *path, const ProtobufCMessage *start, struct sourced *ret_sourced);
 static void sourced_time(int64_t time_ms, struct sourced *ret_sourced);
 static int sourced_date(const struct source *source, const struct source_scope *scope, struct sourced *ret_sourced);
@@ -84,7 +86,8 @@ static bool holds_plainly(const struct condition *condition, const struct source
     if (condition->right.kind != SOURCE_LITERAL || condition->left.count != 1 || start == NULL ||
         field->presence != PRESENCE_IMPLICIT)
         return false;
-    const void *left = message_at(start, field->offset);
+    union message_item room;
+    const void *left = message_peek_item(start, field, &room);
     int order;
     if (field->kind == KIND_ENUM && literal->kind == VALUE_ENUM && !field->enumeration->is_closed)
         order = compare_integers(*(const int32_t *)left, literal->integer);
@@ -127,6 +130,8 @@ int conditions_hold(const struct condition *conditions, size_t count, const stru
 /* The message that holds the last field of the path, or NULL. */
 static const ProtobufCMessage *path_parent(const struct field_path *path, const ProtobufCMessage *start)
 {
+    if (start != NULL)
+        message_unseal((ProtobufCMessage *)(uintptr_t)start);
     for (size_t i = 0; start != NULL && i + 1 < path->count; i++)
         start = message_get_message(start, path->fields[i]);
     return start;
@@ -134,6 +139,8 @@ static const ProtobufCMessage *path_parent(const struct field_path *path, const 
 
 struct value path_value(const struct field_path *path, const ProtobufCMessage *start)
 {
+    if (path->count == 1)
+        return message_peek(start, path->fields[0]);
     const ProtobufCMessage *parent = path_parent(path, start);
     if (parent == NULL)
         return (struct value){.kind = VALUE_ABSENT};
@@ -184,8 +191,8 @@ bool timestamp_read(const ProtobufCMessage *message, int64_t *ret_seconds, int32
     if (seconds == NULL || seconds->kind != KIND_INT64 || seconds->presence == PRESENCE_REPEATED || nanos == NULL ||
         nanos->kind != KIND_INT32 || nanos->presence == PRESENCE_REPEATED)
         return false;
-    struct value whole = message_get(message, seconds);
-    struct value part = message_get(message, nanos);
+    struct value whole = message_peek(message, seconds);
+    struct value part = message_peek(message, nanos);
     *ret_seconds = whole.kind == VALUE_INT ? whole.integer : 0;
     *ret_nanos = part.kind == VALUE_INT ? (int32_t)part.integer : 0;
     return true;

@@ -16,6 +16,7 @@ struct working_view {
     bool is_made;
     bool is_erased;  /* left out; message may be NULL */
     bool is_touched; /* by the running handler */
+    bool has_changed;
     struct touched touched; /* whose rules are due */
     struct working_view *next_touched;
     /* the set's */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "schema/message/list.h"
+#include "schema/message/sealed.h"
 
 static void copy_list(const ProtobufCMessage *from, ProtobufCMessage *to, const struct field_type *field,
                       struct arena *arena);
@@ -16,6 +17,8 @@ static bool is_unknown_enum(const struct field_type *field, const void *number)
 ProtobufCMessage *message_copy(const ProtobufCMessage *message, struct arena *arena)
 {
     const struct message_type *type = message_type_of(message);
+
+    message_unseal((ProtobufCMessage *)(uintptr_t)message);
     ProtobufCMessage *copy = arena_copy(arena, message, type->pb.sizeof_message);
 
     copy->n_unknown_fields = 0;

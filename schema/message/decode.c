@@ -6,11 +6,14 @@
  *
  * The input is copied once into the arena; strings and bytes point into that copy. */
 #include "schema/message/list.h"
+#include "schema/message/presence.h"
+#include "schema/message/sealed.h"
 #include "schema/message/utf8.h"
 #include "schema/message/wire.h"
 
 struct decoder {
     struct arena *arena;
+    struct message_seals *seals; /* messages inside are sealed; NULL: they are decoded */
     bool is_own;
     bool met_unknown_enum; /* since it was last cleared: a closed enum's number without a name */
     unsigned depth_max;
@@ -56,6 +59,57 @@ int message_decode_own(const struct message_type *type, struct span bytes, struc
     struct decoder decoder = {.arena = arena, .is_own = true, .depth_max = MESSAGE_OWN_DEPTH_MAX, .err = err};
 
     return decode(&decoder, type, bytes, ret_message);
+}
+
+/* --- sealed messages ---------------------------------------------------------------------------------------------- */
+
+int message_decode_sealed(const struct message_type *type, struct span bytes, struct message_seals *seals,
+                          ProtobufCMessage **ret_message, struct err *err)
+{
+    struct decoder decoder = {.arena = seals->arena, .seals = seals, .is_own = true, .depth_max = MESSAGE_OWN_DEPTH_MAX,
+                              .err = err};
+    ProtobufCMessage *message = message_new(type, seals->arena);
+
+    if (decode_fields(&decoder, message, bytes, 0) < 0)
+        return err->kind = ERR_BROKEN;
+    *ret_message = message;
+    return 0;
+}
+
+static ProtobufCMessage *seal(struct decoder *decoder, const struct message_type *type, struct span bytes,
+                              unsigned depth)
+{
+    size_t size = type->pb.sizeof_message;
+    struct sealed_message *sealed = arena_alloc(decoder->arena, size < sizeof(*sealed) ? sizeof(*sealed) : size);
+
+    sealed->base.descriptor = &type->pb;
+    sealed->base.n_unknown_fields = depth + 1;
+    sealed->base.unknown_fields = (void *)decoder->seals;
+    sealed->bytes = bytes;
+    return &sealed->base;
+}
+
+static void complete_entry(ProtobufCMessage *entry, const struct message_type *type, struct arena *arena);
+
+void message_break_seal(ProtobufCMessage *message)
+{
+    const struct message_type *type = message_type_of(message);
+    struct message_seals *seals = (void *)message->unknown_fields;
+    struct span bytes = message_sealed_bytes(message);
+    unsigned depth = message->n_unknown_fields - 1;
+    struct err ignored;
+    struct decoder decoder = {.arena = seals->arena, .seals = seals, .is_own = true, .depth_max = MESSAGE_OWN_DEPTH_MAX,
+                              .err = &ignored};
+
+    memset(message, 0, type->pb.sizeof_message);
+    message->descriptor = &type->pb;
+    if (decode_fields(&decoder, message, bytes, depth) < 0) {
+        seals->is_broken = true;
+        memset(message, 0, type->pb.sizeof_message);
+        message->descriptor = &type->pb;
+    }
+    if (type->is_map_entry)
+        complete_entry(message, type, seals->arena);
 }
 
 static COLD int refuse(struct decoder *decoder, const struct message_type *type, const struct field_type *field,
@@ -165,11 +219,27 @@ static void complete_entry(ProtobufCMessage *entry, const struct message_type *t
     *has = 1;
 }
 
+/* Where a value goes, with the field marked as set. */
+static inline void *place_for(struct decoder *decoder, ProtobufCMessage *message, const struct field_type *field)
+{
+    if (field->presence == PRESENCE_REPEATED)
+        return list_add(message, field, decoder->arena);
+    if (field->presence == PRESENCE_ONEOF)
+        *(uint32_t *)message_at(message, field->quantifier_offset) = field->number;
+    else if (field->presence == PRESENCE_EXPLICIT && !is_pointer(field))
+        *(protobuf_c_boolean *)message_at(message, field->quantifier_offset) = 1;
+    return message_at(message, field->offset);
+}
+
 static int decode_message(struct decoder *decoder, ProtobufCMessage *message, const struct field_type *field,
                           struct span bytes, unsigned depth)
 {
     if (depth >= decoder->depth_max)
         return refuse(decoder, field->parent, field, "messages nested too deep");
+    if (decoder->seals != NULL && (field->presence == PRESENCE_REPEATED || !is_set(message, field))) {
+        *(ProtobufCMessage **)place_for(decoder, message, field) = seal(decoder, field->message, bytes, depth + 1);
+        return 0;
+    }
     if (field->presence != PRESENCE_REPEATED)
         return decode_fields(decoder, message_make_message(message, field, decoder->arena), bytes, depth + 1);
 
@@ -186,18 +256,6 @@ static int decode_message(struct decoder *decoder, ProtobufCMessage *message, co
     }
     *(ProtobufCMessage **)list_add(message, field, decoder->arena) = element;
     return 0;
-}
-
-/* Where a value that isn't a message goes, with the field marked as set. */
-static inline void *place_for(struct decoder *decoder, ProtobufCMessage *message, const struct field_type *field)
-{
-    if (field->presence == PRESENCE_REPEATED)
-        return list_add(message, field, decoder->arena);
-    if (field->presence == PRESENCE_ONEOF)
-        *(uint32_t *)message_at(message, field->quantifier_offset) = field->number;
-    else if (field->presence == PRESENCE_EXPLICIT)
-        *(protobuf_c_boolean *)message_at(message, field->quantifier_offset) = 1;
-    return message_at(message, field->offset);
 }
 
 static inline int decode_text(struct decoder *decoder, ProtobufCMessage *message, const struct field_type *field,
@@ -320,4 +378,74 @@ static int check_required(const ProtobufCMessage *message, struct err *err)
             return rc;
     }
     return 0;
+}
+
+/* --- one value of a sealed message ------------------------------------------------------------------------------------- */
+
+/* Fields stand by number in what we wrote, each single one once: the first look ends the search. False: it isn't there. */
+static bool find_value(const struct field_type *field, struct span bytes, bool *ret_parses, const uint8_t **ret_at,
+                       const uint8_t **ret_end)
+{
+    const uint8_t *at = bytes.at;
+    const uint8_t *end = at + bytes.len;
+    uint32_t tag;
+
+    *ret_parses = false;
+    while (at < end) {
+        if (!wire_read_whole_tag(&at, end, &tag))
+            return false;
+        if (tag >= field->tag) {
+            *ret_parses = true;
+            *ret_at = at;
+            *ret_end = end;
+            return tag == field->tag;
+        }
+        struct span passed;
+        enum wire_type wire = (enum wire_type)(tag & 7);
+        if (wire == WIRE_LENGTH ? !wire_read_span(&at, end, &passed) : !wire_skip(&at, end, tag >> 3, wire, 0))
+            return false;
+    }
+    *ret_parses = true;
+    return false;
+}
+
+/* False: not set, *room is all zeros. */
+static bool peek(const ProtobufCMessage *message, const struct field_type *field, union message_item *room)
+{
+    const uint8_t *at, *end;
+    bool parses;
+    bool is_there = find_value(field, message_sealed_bytes(message), &parses, &at, &end);
+
+    room->text = (ProtobufCBinaryData){0, NULL};
+    if (is_there && wire_of(field) == WIRE_LENGTH) {
+        struct span text = {NULL, 0};
+        parses = wire_read_span(&at, end, &text);
+        if (text.len > 0)
+            room->text = (ProtobufCBinaryData){text.len, (uint8_t *)(uintptr_t)text.at};
+    } else if (is_there) {
+        uint64_t bits = 0;
+        parses = read_number(field, &at, end, &bits);
+        put_number(field, bits, room);
+    }
+    if (!parses)
+        ((struct message_seals *)(void *)message->unknown_fields)->is_broken = true;
+    return is_there;
+}
+
+const void *message_peek_sealed(const ProtobufCMessage *message, const struct field_type *field,
+                                union message_item *room)
+{
+    peek(message, field, room);
+    return room;
+}
+
+struct value message_peek(const ProtobufCMessage *message, const struct field_type *field)
+{
+    union message_item room;
+
+    if (!message_is_sealed(message) || field->kind == KIND_MESSAGE || field->presence == PRESENCE_REPEATED)
+        return message_get(message_unseal((ProtobufCMessage *)(uintptr_t)message), field);
+    if (!peek(message, field, &room) && field->presence != PRESENCE_IMPLICIT)
+        return (struct value){.kind = VALUE_ABSENT};
+    return message_get_item(field, &room);
 }

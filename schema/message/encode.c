@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "schema/message/presence.h"
+#include "schema/message/sealed.h"
 #include "schema/message/wire.h"
 
 static size_t tag_size(const struct field_type *field)
@@ -100,6 +101,9 @@ size_t message_encoded_size(const ProtobufCMessage *message)
 {
     const struct message_type *type = message_type_of(message);
     size_t size = 0;
+
+    if (message_is_sealed(message))
+        return message_sealed_bytes(message).len;
 
     for (size_t i = 0; i < type->field_count; i++)
         size += field_size(message, &type->fields[i]);
@@ -213,6 +217,12 @@ static uint8_t *write_list(struct encoder *encoder, const ProtobufCMessage *mess
 static uint8_t *write_message(struct encoder *encoder, const ProtobufCMessage *message, uint8_t *start)
 {
     const struct message_type *type = message_type_of(message);
+
+    if (message_is_sealed(message)) {
+        struct span bytes = message_sealed_bytes(message);
+        start = ensure_room(encoder, start, bytes.len + HEAD_BYTES_MAX) - bytes.len;
+        return memcpy(start, bytes.at, bytes.len);
+    }
 
     for (size_t i = type->field_count; i-- > 0;) {
         const struct field_type *field = &type->fields[i];

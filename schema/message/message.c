@@ -7,6 +7,7 @@
 
 #include "schema/message/list.h"
 #include "schema/message/presence.h"
+#include "schema/message/sealed.h"
 
 ProtobufCMessage *message_new(const struct message_type *type, struct arena *arena)
 {
@@ -54,7 +55,8 @@ ProtobufCMessage *message_get_message(const ProtobufCMessage *message, const str
 {
     if (field->presence == PRESENCE_ONEOF && *case_of(message, field) != field->number)
         return NULL;
-    return *(ProtobufCMessage **)message_at(message, field->offset);
+    ProtobufCMessage *inner = *(ProtobufCMessage **)message_at(message, field->offset);
+    return inner != NULL ? message_unseal(inner) : NULL;
 }
 
 ProtobufCMessage *message_make_message(ProtobufCMessage *message, const struct field_type *field, struct arena *arena)
@@ -145,7 +147,7 @@ struct value message_get_item(const struct field_type *field, const void *item)
         value.text = span_of(text->data, text->len);
         break;
     case VALUE_MESSAGE:
-        value.message = *(ProtobufCMessage *const *)item;
+        value.message = message_unseal(*(ProtobufCMessage *const *)item);
         break;
     }
     return value;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "schema/json/render.h"
+#include "schema/message/sealed.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -46,6 +47,51 @@ static void render_raw(const struct render_plan *plan, struct span bytes)
     buf_release(&out);
 }
 
+/* What is sealed goes out as it came, whatever of it was looked at. */
+static void look_into(ProtobufCMessage *message)
+{
+    const struct message_type *type = message_type_of(message);
+
+    for (size_t i = 0; i < type->field_count; i++) {
+        const struct field_type *field = &type->fields[i];
+        if (field->presence != PRESENCE_REPEATED) {
+            struct value value = message_peek(message, field);
+            if (value.kind == VALUE_MESSAGE && type->by_number_count % 2 == 0)
+                look_into(value.message);
+        } else if (field->kind == KIND_MESSAGE && !message_is_sealed(message)) {
+            for (size_t k = 0; k < *message_list_count(message, field); k++)
+                look_into(((ProtobufCMessage **)*message_list_items(message, field))[k]);
+        }
+    }
+}
+
+static void check_sealed(const struct message_type *type, struct span canonical, struct arena *arena)
+{
+    struct message_seals seals = {.arena = arena};
+    struct buf again = BUF_INIT;
+    ProtobufCMessage *message = NULL;
+    struct err err = {0};
+
+    assert(message_decode_sealed(type, canonical, &seals, &message, &err) == 0);
+    look_into(message);
+    assert(!seals.is_broken);
+    message_encode(message, &again);
+    assert(span_equal(canonical, buf_span(&again)));
+    assert(message_encoded_size(message) == canonical.len);
+    buf_release(&again);
+}
+
+/* Bytes that nobody wrote do no harm either. */
+static void look_into_foreign(const struct message_type *type, struct span bytes, struct arena *arena)
+{
+    struct message_seals seals = {.arena = arena};
+    ProtobufCMessage *message = NULL;
+    struct err err = {0};
+
+    if (message_decode_sealed(type, bytes, &seals, &message, &err) == 0)
+        look_into(message);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena arena = ARENA_INIT;
@@ -64,11 +110,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct span bytes = span_of(data + 1, size - 1);
 
     render_raw(fixture.plans[index], bytes);
+    look_into_foreign(type, bytes, &arena);
     if (message_decode(type, bytes, &arena, &message, &err) == 0) {
         message_encode(message_copy(message, &arena), &canonical);
         assert(message_decode_own(type, buf_span(&canonical), &arena, &message, &err) == 0);
         message_encode(message, &again);
         assert(span_equal(buf_span(&canonical), buf_span(&again)));
+        check_sealed(type, buf_span(&canonical), &arena);
         int rc = render_json(fixture.plans[index], NULL, buf_span(&canonical), &json, &err);
         assert(rc == 0 || rc == ERR_INPUT);
         if (rc == 0) {
