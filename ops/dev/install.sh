@@ -22,7 +22,7 @@ run_packages="curl"
 kafka_packages="openjdk-17-jre-headless maven ca-certificates"
 unit_packages="libcmocka-dev"
 python_packages="python3 python3-venv"
-test_packages="$unit_packages $python_packages curl util-linux $kafka_packages"
+test_packages="$unit_packages $python_packages curl kcat util-linux $kafka_packages"
 bench_packages="openjdk-17-jdk-headless maven wrk nginx redis-server redis-tools mariadb-server
     default-libmysqlclient-dev"
 develop_packages="clang clang-format clang-tidy libclang-rt-14-dev valgrind gcovr"
