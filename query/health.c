@@ -1,5 +1,6 @@
-/* Ready once the served generation has been caught up for the first time, and from then on whatever happens to Kafka or
- * the projector: stale screens beat no screens. Whoever disagrees says --unready-after. */
+/* Ready once the incumbent has been caught up for the first time, and from then on whatever happens to Kafka or the
+ * projector: stale screens beat no screens. Whoever disagrees says --unready-after. A candidate doesn't count: one that
+ * falls behind would otherwise take all servers away from those whom it doesn't answer. */
 #include "query/health.h"
 
 #include <inttypes.h>

@@ -1,5 +1,5 @@
-/* query/loop.h - what one loop thread of the query server has: the generation that it serves, a reader of its store, at
- * most one snapshot a turn, and buffers that are used again. */
+/* query/loop.h - what one loop thread of the query server has: the generations that are served, a reader of each one's
+ * store, at most one snapshot of each a turn, and buffers that are used again. */
 #ifndef TARN_QUERY_LOOP_H
 #define TARN_QUERY_LOOP_H
 
@@ -18,6 +18,7 @@ struct query_counters {
 /* What the threads share. */
 struct query {
     struct served *served;
+    struct figures_table *figures;
     const struct clock_port *clock;
     int64_t unready_after_s; /* 0: never */
     atomic_bool is_draining;
@@ -27,13 +28,26 @@ struct query {
 
 enum listener { LISTENER_PUBLIC = 1, LISTENER_ADMIN = 2 };
 
+/* One served generation, as one thread reads it. */
+struct query_side {
+    struct served_generation *generation;
+    struct store_reader *reader;
+    struct freshness *freshness;
+    bool has_snapshot;
+};
+
 struct query_loop {
     struct query *query;
     enum listener listener;
-    struct served_generation *generation; /* NULL: none yet */
-    struct store_reader *reader;          /* of it */
-    struct freshness *freshness;          /* of it */
-    bool has_snapshot;
+    struct served_set *set;                      /* NULL: none yet */
+    struct query_side sides[SERVING_SHARES_MAX]; /* beside set->generations */
+
+    /* The one side that the request under way is answered from, and what it has. */
+    struct query_side *side;
+    struct served_generation *generation;
+    struct store_reader *reader;
+    struct freshness *freshness;
+
     int64_t fault_at_ms; /* when one was logged last */
     struct buf key;      /* of the request that is being answered */
     struct buf owner;
@@ -43,12 +57,17 @@ struct query_loop {
 struct query_loop *query_loop_new(struct query *query, enum listener listener);
 void query_loop_free(struct query_loop **loop);
 
-/* At the begin of each request: takes up the generation that is served now. False when there is none. */
+/* At the begin of each request: takes up what is served now, and chooses the incumbent. False when there is none. */
 bool query_loop_has_generation(struct query_loop *loop);
+/* Chooses another side for the request: an index into sides. */
+void query_loop_choose(struct query_loop *loop, size_t side);
+/* Chooses the generation of this serial. False when it isn't served any more. */
+bool query_loop_choose_serial(struct query_loop *loop, uint64_t serial);
 
-/* The snapshot of this turn, begun when it is first asked for. */
+/* The chosen side's snapshot of this turn, begun when it is first asked for. */
 MUST_CHECK int query_loop_snapshot(struct query_loop *loop, struct err *err);
-/* Ends it; the loop calls this before it waits. */
+/* Ends the snapshots, and takes up what is served now, so that a loop without work holds on to nothing old. The loop
+ * calls this before it waits. */
 void query_loop_rest(struct query_loop *loop);
 
 static inline int64_t query_loop_now_ms(const struct query_loop *loop)

@@ -211,8 +211,12 @@ static bool still_waits(void *loop_state, const struct http_wait *wait)
     return view_answer_still_waits(loop_state, wait);
 }
 
-static int start_servers(struct query *query, const struct settings *settings, struct http_server **ret_public,
-                         struct http_server **ret_admin, struct err *err)
+struct servers {
+    struct http_server *public, *admin;
+};
+
+static int start_servers(struct query *query, const struct settings *settings, struct servers *servers,
+                         struct err *err)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     struct http_server_options public = {
@@ -242,16 +246,26 @@ static int start_servers(struct query *query, const struct settings *settings, s
     admin.loop_start = start_admin_loop;
     admin.counters = NULL;
 
-    int rc = http_server_start(&admin, ret_admin, err);
+    int rc = http_server_start(&admin, &servers->admin, err);
     if (rc < 0)
         return err_prefix(err, "--admin-listen");
-    rc = http_server_start(&public, ret_public, err);
+    rc = http_server_start(&public, &servers->public, err);
     return rc < 0 ? err_prefix(err, "--listen") : 0;
+}
+
+/* A loop without work lets go of what is served no longer only when it turns. */
+static void wake_servers(void *self)
+{
+    struct servers *servers = self;
+
+    http_server_wake(servers->public);
+    http_server_wake(servers->admin);
 }
 
 static int serve(struct query *query, const struct settings *settings, struct err *err)
 {
-    struct http_server *public = NULL, *admin = NULL;
+    struct servers servers = {NULL, NULL};
+    struct served_follow_options follow = {(uint64_t)settings->read_ahead_bytes, wake_servers, &servers};
 
     /* Looked for before anybody can ask, so that the first answer isn't a 503 without need. What isn't there yet is
      * waited for; what is there and can't be used is told at once. */
@@ -259,21 +273,26 @@ static int serve(struct query *query, const struct settings *settings, struct er
     if (rc == ERR_ABSENT || rc == ERR_AGAIN) {
         log_info("%s has no store yet; waiting for it", settings->store);
         rc = 0;
+    } else if (rc < 0 && served_has_changed(query->served, NULL)) {
+        log_error("%s", err->text); /* of the candidate: the incumbent answers everybody */
+        rc = 0;
     }
     if (rc == 0)
-        rc = start_servers(query, settings, &public, &admin, err);
+        rc = start_servers(query, settings, &servers, err);
     if (rc == 0)
-        rc = served_follow(query->served, (uint64_t)settings->read_ahead_bytes, err);
+        rc = served_follow(query->served, &follow, err);
     if (rc == 0) {
-        log_info("answering on %s, administration on %s", http_server_address(public), http_server_address(admin));
+        log_info("answering on %s, administration on %s", http_server_address(servers.public),
+                 http_server_address(servers.admin));
         struct pollfd stop = {.fd = stop_fd(), .events = POLLIN};
         while (poll(&stop, 1, -1) < 0 && errno == EINTR)
             continue;
         log_info("stopping");
     }
     atomic_store(&query->is_draining, true);
-    http_server_stop(&public, settings->stop_grace_ms);
-    http_server_stop(&admin, 0);
+    served_unfollow(query->served);
+    http_server_stop(&servers.public, settings->stop_grace_ms);
+    http_server_stop(&servers.admin, 0);
     return rc;
 }
 
@@ -296,12 +315,14 @@ int main(int argc, char **argv)
     if (rc == 0) {
         raise_descriptor_limit(settings.max_connections);
         query.unready_after_s = (settings.unready_after_ms + SECOND - 1) / SECOND;
-        query.served = served_new(settings.store);
+        query.figures = figures_table_new();
+        query.served = served_new(settings.store, query.figures);
         rc = serve(&query, &settings, &err);
     }
     if (rc < 0)
         log_error("%s", err.text);
     served_free(&query.served);
+    figures_table_free(&query.figures);
     config_release(&command, &settings);
     return rc == 0 ? 0 : rc == ERR_INPUT ? EXIT_USAGE : EXIT_FAULT;
 }

@@ -3,10 +3,26 @@
 
 #include "ops/runtime/metrics.h"
 
+static void note_ages(struct query_loop *loop)
+{
+    int64_t age_s;
+    struct err err;
+
+    if (!query_loop_has_generation(loop))
+        return;
+    for (size_t i = 0; i < loop->set->shares.count; i++) {
+        query_loop_choose(loop, i);
+        if (query_loop_snapshot(loop, &err) == 0 &&
+            freshness_whole_age_s(loop->freshness, query_loop_now_ms(loop), &age_s, &err) == 0)
+            metric_set(&loop->generation->figures->age_s, age_s);
+    }
+}
+
 void query_metrics_print(struct query_loop *loop, struct buf *out)
 {
     struct query_counters *counters = &loop->query->counters;
     struct http_counters *http = &loop->query->http;
+    note_ages(loop);
     bool has_generation = query_loop_has_generation(loop);
     bool is_filled = has_generation && atomic_load_explicit(&loop->generation->is_filled, memory_order_relaxed);
     bool is_draining = atomic_load_explicit(&loop->query->is_draining, memory_order_relaxed);
@@ -27,11 +43,11 @@ void query_metrics_print(struct query_loop *loop, struct buf *out)
          .value = &is_ready},
         {.name = "tarn_query_store_age_seconds",
          .kind = METRIC_GAUGE,
-         .help = "Since the store last knew itself caught up with all that it follows.",
+         .help = "Since the incumbent last knew itself caught up with all that it follows.",
          .value = &age_s},
         {.name = "tarn_query_store_commits_total",
          .kind = METRIC_COUNTER,
-         .help = "Number of the newest commit of the served generation.",
+         .help = "Number of the newest commit of the incumbent.",
          .value = &version},
         {.name = "tarn_query_requests_total",
          .kind = METRIC_COUNTER,
@@ -100,4 +116,5 @@ void query_metrics_print(struct query_loop *loop, struct buf *out)
          .value = &http->timeouts_total},
     };
     metrics_print(metrics, ARRAY_COUNT(metrics), out);
+    figures_print(loop->query->figures, out);
 }

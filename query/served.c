@@ -1,49 +1,58 @@
-/* A mutex guards the pointer while a reference is taken; asking whether it has changed is one atomic load. The last
- * reference closes the store: the loops' readers are closed before their references go. */
+/* A mutex guards the pointer to the set while a reference is taken; asking whether it has changed is one atomic load.
+ *
+ * References go one way: loops hold sets, sets hold generations, and only the thread that refreshes opens and closes
+ * generations, from a list of its own. So a store that is still answered from is found there and not opened a second
+ * time, which LMDB forbids within a process, and unmapping a large file never happens on a thread that answers.
+ *
+ * A set is published whole or not at all: while one of its generations can't be opened, the former set stays, and the
+ * next look tries again. */
 #include "query/served.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "ops/runtime/log.h"
-#include "query/openapi.h"
+#include "query/read_ahead.h"
 #include "schema/base/mem.h"
-#include "schema/store/layout.h"
 
 enum {
-    FOLLOW_MS = 200,        /* between looks at DIR/serving */
+    FOLLOW_MS = 100,        /* between looks at DIR/serving */
     FOLLOW_FILLING_MS = 20, /* while nothing is ready to be served */
 };
 
 struct served {
     const char *directory;
+    struct figures_table *figures;
     pthread_mutex_t mutex;
     pthread_cond_t stop_condition;
     bool is_stopping;
     bool has_thread;
     pthread_t thread;
-    uint64_t read_ahead_bytes;
-    uint64_t serials;
-    struct served_generation *_Atomic current;
+    struct served_follow_options options;
+    struct read_ahead *read_ahead;
+    struct served_generation *opened; /* all that are open; only for who refreshes */
+    uint64_t generation_serials, set_serials;
+    struct served_set *_Atomic current;
 };
 
-static int open_generation(const char *directory, const char *name, uint64_t serial,
-                           struct served_generation **ret_generation, struct err *err);
-static bool is_still_there(const struct served_generation *generation, const char *name);
-static void prepare_views(struct served_generation *generation);
-static int look_whether_filled(struct served_generation *generation, struct err *err);
+static bool is_same(const struct served_set *set, const struct serving_shares *shares);
+static int take_up(struct served *served, const struct serving_shares *shares, bool was_promoted, struct err *err);
+static void take_up_incumbent(struct served *served, const struct serving *serving, bool was_promoted);
+static int look_at(struct served_set *set, bool was_promoted, struct err *err);
+static void publish(struct served *served, struct served_set *set);
+static void close_unused(struct served *served);
 static void *follow(void *self);
 
-struct served *served_new(const char *directory)
+struct served *served_new(const char *directory, struct figures_table *figures)
 {
     struct served *served = mem_zero(1, sizeof(*served));
     pthread_condattr_t attributes;
 
     served->directory = directory;
+    served->figures = figures;
     pthread_mutex_init(&served->mutex, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -58,14 +67,9 @@ void served_free(struct served **served)
 
     if (freed == NULL)
         return;
-    pthread_mutex_lock(&freed->mutex);
-    freed->is_stopping = true;
-    pthread_cond_signal(&freed->stop_condition);
-    pthread_mutex_unlock(&freed->mutex);
-    if (freed->has_thread)
-        pthread_join(freed->thread, NULL);
-    struct served_generation *current = atomic_load(&freed->current);
-    served_generation_release(&current);
+    served_unfollow(freed);
+    publish(freed, NULL);
+    close_unused(freed);
     pthread_cond_destroy(&freed->stop_condition);
     pthread_mutex_destroy(&freed->mutex);
     free(freed);
@@ -74,35 +78,181 @@ void served_free(struct served **served)
 
 int served_refresh(struct served *served, struct err *err)
 {
-    struct served_generation *current = atomic_load_explicit(&served->current, memory_order_relaxed);
-    struct served_generation *opened = NULL;
+    struct served_set *current = atomic_load_explicit(&served->current, memory_order_relaxed);
     struct serving serving;
 
+    close_unused(served);
     int rc = store_directory_check(served->directory, err);
     if (rc == 0)
         rc = serving_read(served->directory, &serving, err);
     if (rc < 0)
         return rc;
-    if (current == NULL || !is_still_there(current, serving_incumbent(&serving))) {
-        rc = open_generation(served->directory, serving_incumbent(&serving), served->serials + 1, &opened, err);
-        if (rc < 0)
-            return rc;
-        served->serials++;
-    }
-    rc = look_whether_filled(opened != NULL ? opened : current, err);
-    if (opened == NULL)
-        return rc;
-
-    pthread_mutex_lock(&served->mutex);
-    atomic_store_explicit(&served->current, opened, memory_order_release);
-    pthread_mutex_unlock(&served->mutex);
-    served_generation_release(&current);
+    /* A store's first generation is waited for; one that was given to readers by a command answers, caught up or not. */
+    bool was_promoted = serving.past_count > 0 || serving.now.count > 1;
+    if (current != NULL && is_same(current, &serving.now))
+        return look_at(current, was_promoted, err);
+    rc = take_up(served, &serving.now, was_promoted, err);
+    if (rc < 0 && serving.now.count > 1 && !served_has_changed(served, NULL))
+        take_up_incumbent(served, &serving, was_promoted);
     return rc;
 }
 
-int served_follow(struct served *served, uint64_t read_ahead_bytes, struct err *err)
+bool served_has_changed(const struct served *served, const struct served_set *set)
 {
-    served->read_ahead_bytes = read_ahead_bytes;
+    return atomic_load_explicit(&served->current, memory_order_acquire) != set;
+}
+
+struct served_set *served_current(struct served *served)
+{
+    pthread_mutex_lock(&served->mutex);
+    struct served_set *current = atomic_load_explicit(&served->current, memory_order_acquire);
+    if (current != NULL)
+        atomic_fetch_add_explicit(&current->references, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&served->mutex);
+    return current;
+}
+
+void served_set_release(struct served_set **set)
+{
+    struct served_set *released = *set;
+
+    *set = NULL;
+    if (released == NULL || atomic_fetch_sub_explicit(&released->references, 1, memory_order_acq_rel) > 1)
+        return;
+    for (size_t i = 0; i < released->shares.count; i++)
+        atomic_fetch_sub_explicit(&released->generations[i]->references, 1, memory_order_release);
+    free(released);
+}
+
+/* --- sets ----------------------------------------------------------------------------------------------------------- */
+
+static bool is_same(const struct served_set *set, const struct serving_shares *shares)
+{
+    if (set->shares.count != shares->count)
+        return false;
+    for (size_t i = 0; i < shares->count; i++)
+        if (set->shares.shares[i].percent != shares->shares[i].percent ||
+            !served_generation_is(set->generations[i], shares->shares[i].name))
+            return false;
+    return true;
+}
+
+/* Found among those that are open, or opened. */
+static int find_generation(struct served *served, const char *name, struct served_generation **ret_generation,
+                           struct err *err)
+{
+    struct served_generation *found = served->opened;
+
+    while (found != NULL && !served_generation_is(found, name))
+        found = found->next;
+    if (found == NULL) {
+        int rc =
+            served_generation_open(served->directory, name, served->generation_serials + 1, served->figures, &found, err);
+        if (rc < 0)
+            return rc;
+        served->generation_serials++;
+        found->next = served->opened;
+        served->opened = found;
+    }
+    *ret_generation = found;
+    return 0;
+}
+
+/* With one reference. */
+static int open_set(struct served *served, const struct serving_shares *shares, struct served_set **ret_set,
+                    struct err *err)
+{
+    struct served_set *set = mem_zero(1, sizeof(*set));
+    int rc = 0;
+
+    set->references = 1;
+    set->serial = ++served->set_serials;
+    while (rc == 0 && set->shares.count < shares->count) {
+        size_t i = set->shares.count;
+        rc = find_generation(served, shares->shares[i].name, &set->generations[i], err);
+        if (rc == 0) {
+            atomic_fetch_add_explicit(&set->generations[i]->references, 1, memory_order_relaxed);
+            set->shares.shares[i] = shares->shares[i];
+            set->shares.count++;
+        }
+    }
+    set->shares.since_ms = shares->since_ms;
+    if (rc < 0)
+        served_set_release(&set);
+    else
+        *ret_set = set;
+    return rc;
+}
+
+static int take_up(struct served *served, const struct serving_shares *shares, bool was_promoted, struct err *err)
+{
+    struct served_set *opened = NULL;
+
+    int rc = open_set(served, shares, &opened, err);
+    if (rc < 0)
+        return rc;
+    rc = look_at(opened, was_promoted, err);
+    publish(served, opened);
+    return rc;
+}
+
+/* Why not the candidate too is told by who couldn't open it. */
+static void take_up_incumbent(struct served *served, const struct serving *serving, bool was_promoted)
+{
+    struct serving_shares alone = {.since_ms = serving->now.since_ms, .shares = {serving->now.shares[0]}, .count = 1};
+    struct err err;
+
+    alone.shares[0].percent = 100;
+    if (take_up(served, &alone, was_promoted, &err) < 0)
+        log_error("%s", err.text);
+}
+
+static int look_at(struct served_set *set, bool was_promoted, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < set->shares.count; i++) {
+        if (was_promoted)
+            atomic_store_explicit(&set->generations[i]->is_filled, true, memory_order_relaxed);
+        else
+            rc = served_generation_look(set->generations[i], err);
+    }
+    return rc;
+}
+
+/* Takes over the reference. */
+static void publish(struct served *served, struct served_set *set)
+{
+    pthread_mutex_lock(&served->mutex);
+    struct served_set *former = atomic_load_explicit(&served->current, memory_order_relaxed);
+    atomic_store_explicit(&served->current, set, memory_order_release);
+    pthread_mutex_unlock(&served->mutex);
+    if (set != NULL)
+        figures_set_shares(served->figures, &set->shares);
+    served_set_release(&former);
+}
+
+static void close_unused(struct served *served)
+{
+    struct served_generation **link = &served->opened;
+
+    while (*link != NULL) {
+        struct served_generation *generation = *link;
+        if (atomic_load_explicit(&generation->references, memory_order_acquire) > 0) {
+            link = &generation->next;
+            continue;
+        }
+        *link = generation->next;
+        served_generation_close(&generation, served->figures);
+    }
+}
+
+/* --- following ------------------------------------------------------------------------------------------------------ */
+
+int served_follow(struct served *served, const struct served_follow_options *options, struct err *err)
+{
+    served->options = *options;
+    served->read_ahead = read_ahead_new(options->read_ahead_bytes);
     int error = pthread_create(&served->thread, NULL, follow, served);
     if (error != 0)
         return err_set_errno(err, ERR_FULL, error, "starting a thread");
@@ -110,194 +260,42 @@ int served_follow(struct served *served, uint64_t read_ahead_bytes, struct err *
     return 0;
 }
 
-bool served_has_changed(const struct served *served, const struct served_generation *generation)
-{
-    return atomic_load_explicit(&served->current, memory_order_acquire) != generation;
-}
-
-struct served_generation *served_current(struct served *served)
+void served_unfollow(struct served *served)
 {
     pthread_mutex_lock(&served->mutex);
-    struct served_generation *current = atomic_load_explicit(&served->current, memory_order_acquire);
-    if (current != NULL)
-        atomic_fetch_add_explicit(&current->references, 1, memory_order_relaxed);
+    served->is_stopping = true;
+    pthread_cond_signal(&served->stop_condition);
     pthread_mutex_unlock(&served->mutex);
-    return current;
+    if (served->has_thread)
+        pthread_join(served->thread, NULL);
+    served->has_thread = false;
+    read_ahead_free(&served->read_ahead);
 }
-
-void served_generation_release(struct served_generation **generation)
-{
-    struct served_generation *released = *generation;
-
-    *generation = NULL;
-    if (released == NULL || atomic_fetch_sub_explicit(&released->references, 1, memory_order_acq_rel) > 1)
-        return;
-    for (size_t i = 0; released->views != NULL && i < released->set->view_count; i++) {
-        render_plan_free(&released->views[i].render);
-        free(released->views[i].topics);
-    }
-    free(released->views);
-    store_close(&released->store);
-    view_set_free(&released->set);
-    generation_close(&released->generation);
-    buf_release(&released->headers);
-    buf_release(&released->openapi);
-    free(released);
-}
-
-/* --- opening -------------------------------------------------------------------------------------------------------- */
-
-static void note_folder(struct served_generation *generation)
-{
-    struct stat status;
-
-    if (stat(generation->generation->folder, &status) == 0) {
-        generation->device = status.st_dev;
-        generation->inode = status.st_ino;
-    }
-}
-
-/* A store that was removed and made anew from the same schema has the same name and is another one. */
-static bool is_still_there(const struct served_generation *generation, const char *name)
-{
-    struct stat status;
-
-    return strcmp(generation->generation->name, name) == 0 && stat(generation->generation->folder, &status) == 0 &&
-           status.st_dev == generation->device && status.st_ino == generation->inode;
-}
-
-static int open_generation(const char *directory, const char *name, uint64_t serial,
-                           struct served_generation **ret_generation, struct err *err)
-{
-    struct served_generation *opened = mem_zero(1, sizeof(*opened));
-    struct store_options options = {.access = STORE_READ_ONLY};
-    struct mistakes mistakes = {0};
-
-    opened->references = 1;
-    opened->serial = serial;
-    int rc = generation_open(directory, name, &opened->generation, err);
-    if (rc == 0)
-        rc = view_set_load(buf_span(&opened->generation->schema), &opened->set, &mistakes, err);
-    mistakes_release(&mistakes);
-    if (rc == 0)
-        rc = store_open(opened->generation->folder, &options, &opened->store, err);
-    if (rc < 0) {
-        served_generation_release(&opened);
-        return rc == ERR_ABSENT ? rc : err_prefix(err, "generation %s", name);
-    }
-    note_folder(opened);
-    prepare_views(opened);
-    buf_add_format(&opened->headers, "Cache-Control: private, no-cache\r\nVary: Accept\r\nTarn-Generation: %s\r\n",
-                   opened->generation->name);
-    openapi_write(opened->set, &opened->openapi);
-    *ret_generation = opened;
-    return 0;
-}
-
-static bool stream_feeds(const struct view *view, const char *stream)
-{
-    for (size_t i = 0; i < view->handler_count; i++)
-        if (strcmp(view->handlers[i].stream->name, stream) == 0)
-            return true;
-    return false;
-}
-
-static void prepare_views(struct served_generation *generation)
-{
-    const struct generation_settings *settings = &generation->generation->settings;
-
-    generation->views = mem_zero(generation->set->view_count + 1, sizeof(*generation->views));
-    for (size_t i = 0; i < generation->set->view_count; i++) {
-        struct served_view *served = &generation->views[i];
-        served->view = &generation->set->views[i];
-        served->render = render_plan_new(served->view);
-        served->topics = mem_zero(settings->topic_count + 1, sizeof(*served->topics));
-        for (size_t topic = 0; topic < settings->topic_count; topic++) {
-            bool feeds = false;
-            for (size_t j = 0; j < settings->stream_count; j++)
-                feeds = feeds || (strcmp(settings->streams[j].topic, settings->topics[topic]) == 0 &&
-                                  stream_feeds(served->view, settings->streams[j].stream));
-            if (feeds)
-                served->topics[served->topic_count++] = (uint16_t)topic;
-        }
-    }
-}
-
-/* --- filled --------------------------------------------------------------------------------------------------------- */
-
-/* Each partition that is followed has been caught up in every range, and each topic has partitions: what the projector
- * calls ready. A partition that stopped keeps its state, and doesn't keep the others from being served. */
-static int walk_positions(struct served_generation *generation, struct store_reader *reader, bool *ret_filled,
-                          struct err *err)
-{
-    size_t topic_count = generation->generation->settings.topic_count;
-    bool *has_partition = mem_zero(topic_count + 1, sizeof(bool));
-    struct store_cursor *cursor = NULL;
-    struct buf key = BUF_INIT;
-    bool is_filled = true;
-    struct span row_key, value;
-
-    int rc = store_cursor_open(reader, TABLE_PARTITIONS, (struct span){NULL, 0}, (struct span){NULL, 0}, &cursor, err);
-    while (rc == 0 && is_filled && (rc = store_cursor_next(cursor, &row_key, &value, err)) == 0) {
-        struct partition_row row;
-        struct position position;
-        uint16_t topic;
-        int32_t partition;
-        rc = layout_parse_partition_key(row_key, &topic, &partition, err);
-        if (rc == 0)
-            rc = layout_parse_partition(value, &row, err);
-        if (rc == 0 && topic < topic_count)
-            has_partition[topic] = true;
-        for (unsigned range = 0; rc == 0 && is_filled && row.state == PARTITION_FOLLOWING && range < RANGE_COUNT;
-             range++) {
-            buf_clear(&key);
-            layout_position_key(topic, partition, range, &key);
-            rc = store_find(reader, TABLE_POSITIONS, buf_span(&key), &value, err);
-            if (rc == 0)
-                rc = layout_parse_position(value, &position, err);
-            is_filled = rc == 0 && layout_has_caught_up(&position, &row);
-            rc = rc == ERR_ABSENT ? 0 : rc;
-        }
-    }
-    for (size_t i = 0; i < topic_count; i++)
-        is_filled = is_filled && has_partition[i];
-    store_cursor_close(&cursor);
-    buf_release(&key);
-    free(has_partition);
-    if (rc < 0 && rc != ERR_ABSENT)
-        return rc;
-    *ret_filled = is_filled;
-    return 0;
-}
-
-static int look_whether_filled(struct served_generation *generation, struct err *err)
-{
-    struct store_reader *reader = NULL;
-    bool is_filled = false;
-
-    if (atomic_load_explicit(&generation->is_filled, memory_order_relaxed))
-        return 0;
-    int rc = store_reader_open(generation->store, &reader, err);
-    if (rc == 0)
-        rc = store_read_begin(reader, err);
-    if (rc == 0)
-        rc = walk_positions(generation, reader, &is_filled, err);
-    store_reader_close(&reader);
-    if (rc == 0)
-        atomic_store_explicit(&generation->is_filled, is_filled, memory_order_relaxed);
-    return rc;
-}
-
-/* --- following ------------------------------------------------------------------------------------------------------ */
 
 /* One fault, one line: the same text isn't logged again until something else has happened. */
-static void tell(struct err *err, int rc, char *last, size_t size)
+static void tell_fault(const struct err *err, int rc, char *last, size_t size)
 {
     const char *text = rc < 0 ? err->text : "";
 
     if (strcmp(text, last) != 0 && rc < 0 && rc != ERR_ABSENT)
         log_error("%s", text);
     snprintf(last, size, "%s", text);
+}
+
+static bool is_ready(const struct served_set *set)
+{
+    return set != NULL && atomic_load_explicit(&set->generations[0]->is_filled, memory_order_relaxed);
+}
+
+static void tell_shares(const struct served_set *set)
+{
+    const struct serving_share *shares = set->shares.shares;
+
+    if (set->shares.count == 1)
+        log_info("serving generation %s", shares[0].name);
+    else
+        log_info("serving generation %s to %u%% of the owners and %s to %u%%", shares[0].name, shares[0].percent,
+                 shares[1].name, shares[1].percent);
 }
 
 /* False when it is time to stop. */
@@ -320,24 +318,26 @@ static bool rest(struct served *served, int64_t ms)
 static void *follow(void *self)
 {
     struct served *served = self;
-    uint64_t told_serial = 0, read_serial = 0;
+    uint64_t told = 0, seen = 0;
     char last[sizeof(((struct err *)0)->text)] = "";
-    int64_t rest_ms;
+    bool goes_on = true;
 
-    do {
+    while (goes_on) {
         struct err err = {0};
         int rc = served_refresh(served, &err);
-        tell(&err, rc, last, sizeof(last));
-        struct served_generation *current = served_current(served);
-        bool is_filled = current != NULL && atomic_load(&current->is_filled);
-        if (is_filled && current->serial != told_serial)
-            log_info("serving generation %s", current->generation->name);
-        if (current != NULL && current->serial != read_serial && served->read_ahead_bytes > 0)
-            store_warm_up(current->store, served->read_ahead_bytes);
-        told_serial = is_filled ? current->serial : told_serial;
-        read_serial = current != NULL ? current->serial : read_serial;
-        rest_ms = is_filled ? FOLLOW_MS : FOLLOW_FILLING_MS;
-        served_generation_release(&current);
-    } while (rest(served, rest_ms));
+        tell_fault(&err, rc, last, sizeof(last));
+        struct served_set *current = served_current(served);
+        bool is_filled = is_ready(current);
+        if (is_filled && current->serial != told)
+            tell_shares(current);
+        if (current != NULL && current->serial != seen && served->options.changed != NULL)
+            served->options.changed(served->options.self);
+        for (size_t i = 0; current != NULL && i < current->shares.count; i++)
+            read_ahead_start(served->read_ahead, current->generations[i]);
+        told = is_filled ? current->serial : told;
+        seen = current != NULL ? current->serial : seen;
+        served_set_release(&current);
+        goes_on = rest(served, is_filled ? FOLLOW_MS : FOLLOW_FILLING_MS);
+    }
     return NULL;
 }

@@ -1,59 +1,48 @@
-/* query/served.h - the generation that is served: found in DIR/serving, opened, followed when it changes.
+/* query/served.h - what is served: the generations that DIR/serving names, opened, with their shares of the traffic, and
+ * followed when the file changes.
  *
- * A generation is opened once and shared by all threads; each loop holds a reference and takes up another one between
- * two turns, so an answer never mixes two. For now one generation is served at a time; the list of served ones and
- * their shares will stand in struct served, and nothing outside of served_current() will notice. */
+ * A generation is opened once and shared by all threads. What is served at one moment is one struct served_set, which
+ * never changes; each loop holds a reference to one and takes up the next between two requests, so that an answer never
+ * mixes two generations, and nobody sees half of a change. */
 #ifndef TARN_QUERY_SERVED_H
 #define TARN_QUERY_SERVED_H
 
-#include <stdatomic.h>
+#include "query/served_generation.h"
 
-#include "schema/json/render.h"
-#include "schema/store/generation.h"
-#include "schema/store/store.h"
-#include "schema/view/plan.h"
-
-/* What one view needs besides its plan. */
-struct served_view {
-    const struct view *view;
-    struct render_plan *render;
-    uint16_t *topics; /* numbers of the topics that feed it, ascending */
-    size_t topic_count;
-};
-
-struct served_generation {
-    struct generation *generation;
-    struct view_set *set;
-    struct store *store;
-    uint64_t device, inode;    /* of its folder */
-    struct served_view *views; /* beside set->views */
-    struct buf headers;        /* lines that every answer about a key carries */
-    struct buf openapi;        /* /openapi.json */
-    uint64_t serial;           /* of the openings of this process, from 1 */
-    atomic_bool is_filled;     /* it has been caught up once; stays so */
+struct served_set {
+    struct serving_shares shares;                            /* [0] is the incumbent */
+    struct served_generation *generations[SERVING_SHARES_MAX]; /* beside shares.shares */
+    uint64_t serial; /* of the sets of this process, from 1 */
     _Atomic size_t references;
 };
 
 struct served;
 
-/* directory must live as long. Opens nothing yet. */
-struct served *served_new(const char *directory);
+/* directory and figures must live as long. Opens nothing yet. */
+struct served *served_new(const char *directory, struct figures_table *figures);
 void served_free(struct served **served);
 
-/* Looks at DIR/serving again: opens what is served now, and notes that it has been caught up for the first time. Sleeps
- * on nothing but the disk. ERR_ABSENT: there is no store yet; other kinds as store_open() says. What was served goes on
- * being served when it fails. One thread at a time. */
+/* Looks at DIR/serving again: opens what is named there and isn't open, notes that a generation has been caught up for
+ * the first time, and closes what nobody answers from any more. Sleeps on nothing but the disk. ERR_ABSENT: there is no
+ * store yet; other kinds as store_open() says. When it fails, what was served goes on being served, with the shares that
+ * it had; when nothing was, and the incumbent can be opened, that answers everybody. One thread at a time. */
 MUST_CHECK int served_refresh(struct served *served, struct err *err);
 
-/* Refreshes from a thread of its own, several times a second, and logs what goes wrong; reads the first
- * read_ahead_bytes of each newly opened store ahead. */
-MUST_CHECK int served_follow(struct served *served, uint64_t read_ahead_bytes, struct err *err);
+struct served_follow_options {
+    uint64_t read_ahead_bytes;   /* of each newly opened store; 0: none */
+    void (*changed)(void *self); /* after a change: loops that sleep should be woken, to let go of what they hold */
+    void *self;
+};
+/* Refreshes from a thread of its own, several times a second, and logs what goes wrong. */
+MUST_CHECK int served_follow(struct served *served, const struct served_follow_options *options, struct err *err);
+/* Ends that thread; `changed` isn't called any more. What is served stays. */
+void served_unfollow(struct served *served);
 
-/* True when `generation` (NULL: none) isn't the one to serve now. Cheap: for each turn of a loop. */
-bool served_has_changed(const struct served *served, const struct served_generation *generation);
+/* True when `set` (NULL: none) isn't what is served now. Cheap: for each request. */
+bool served_has_changed(const struct served *served, const struct served_set *set);
 
-/* The generation to serve now, with a reference, or NULL. */
-struct served_generation *served_current(struct served *served);
-void served_generation_release(struct served_generation **generation);
+/* What is served now, with a reference, or NULL. Giving it back never closes a store: that would keep answers waiting. */
+struct served_set *served_current(struct served *served);
+void served_set_release(struct served_set **set);
 
 #endif

@@ -1,4 +1,5 @@
-/* The steps of an answer stand in view_answer(), in order: read the URL, wait for the position that is asked for, find
+/* The generation of the owner whom the URL names is chosen before anything else, and the whole answer comes from it.
+ * The steps of an answer stand in answer_from_generation(), in order: read the URL, wait for the position that is asked for, find
  * the view, say how fresh it is, render it, and leave the body out when the client has it already. A step that ends the
  * answer early has written it.
  *
@@ -14,6 +15,7 @@
 #include "ops/runtime/metrics.h"
 #include "query/at_least.h"
 #include "query/negotiation.h"
+#include "query/request_side.h"
 #include "schema/base/hash.h"
 #include "schema/view/key.h"
 
@@ -31,6 +33,8 @@ struct asked {
 
 enum step { GO_ON, ANSWERED, WAIT };
 
+static enum http_outcome answer_from_generation(struct query_loop *loop, const struct http_request *request,
+                                                struct http_wait *wait, struct http_answer *answer);
 static enum step read_url(struct query_loop *loop, const struct http_request *request, struct asked *asked,
                           struct http_answer *answer);
 static enum step read_path(struct query_loop *loop, const struct http_request *request, struct asked *asked,
@@ -76,17 +80,28 @@ static enum http_outcome fault(struct query_loop *loop, struct http_answer *answ
 enum http_outcome view_answer(struct query_loop *loop, const struct http_request *request, struct http_wait *wait,
                               struct http_answer *answer)
 {
+    if (!query_loop_has_generation(loop)) {
+        http_answer_header(answer, "Retry-After", "1");
+        http_answer_problem(answer, 503, "there is no store yet");
+        return HTTP_ANSWERED;
+    }
+    query_loop_choose(loop, request_side(loop, request));
+    enum http_outcome outcome = answer_from_generation(loop, request, wait, answer);
+    if (outcome == HTTP_ANSWERED)
+        figures_count_answer(loop->generation->figures, answer->status,
+                             clock_monotonic_us(loop->query->clock) - wait->began_us);
+    return outcome;
+}
+
+static enum http_outcome answer_from_generation(struct query_loop *loop, const struct http_request *request,
+                                                struct http_wait *wait, struct http_answer *answer)
+{
     struct asked asked = {.at_least.wait_ms = AT_LEAST_WAIT_MS};
     struct key_partitions partitions;
     struct stored_view stored;
     struct err err;
     bool is_in_vain = false;
 
-    if (!query_loop_has_generation(loop)) {
-        http_answer_header(answer, "Retry-After", "1");
-        http_answer_problem(answer, 503, "there is no store yet");
-        return HTTP_ANSWERED;
-    }
     if (read_url(loop, request, &asked, answer) == ANSWERED)
         return HTTP_ANSWERED;
     if (!atomic_load_explicit(&loop->generation->is_filled, memory_order_relaxed)) {
@@ -118,6 +133,7 @@ enum http_outcome view_answer(struct query_loop *loop, const struct http_request
     rc = find_view(loop, &asked, &partitions, &stored, &err);
     if (rc == ERR_ABSENT) {
         metric_add(&loop->query->counters.views_absent, 1);
+        metric_add(&loop->generation->figures->views_absent, 1);
         http_answer_problem(answer, 404, "there is no such %s", asked.view->view->name);
         return HTTP_ANSWERED;
     }
@@ -139,7 +155,7 @@ bool view_answer_still_waits(struct query_loop *loop, const struct http_wait *wa
     int64_t next_offset;
     struct err err;
 
-    if (!query_loop_has_generation(loop) || (int64_t)loop->generation->serial != wait->note[0])
+    if (!query_loop_has_generation(loop) || !query_loop_choose_serial(loop, (uint64_t)wait->note[0]))
         return false; /* asked again from the beginning */
     if (query_loop_snapshot(loop, &err) < 0)
         return true;
@@ -389,6 +405,7 @@ static int add_freshness(struct query_loop *loop, const struct key_partitions *p
         return rc;
     if (is_incomplete) {
         metric_add(&loop->query->counters.views_incomplete, 1);
+        metric_add(&loop->generation->figures->views_incomplete, 1);
         buf_add_literal(headers, "Tarn-Incomplete: true\r\n");
     }
     return 0;

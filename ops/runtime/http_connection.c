@@ -254,7 +254,7 @@ static enum progress call_handler(struct http_loop *loop, struct http_connection
     bool is_again = connection->stage == HTTP_STAGE_WAITING;
 
     if (!is_again)
-        connection->wait = (struct http_wait){.deadline_us = loop->now_us};
+        connection->wait = (struct http_wait){.began_us = loop->now_us, .deadline_us = loop->now_us};
     connection->wait.now_us = loop->now_us;
     buf_clear(&loop->headers);
     buf_clear(&loop->body);

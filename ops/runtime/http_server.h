@@ -33,6 +33,7 @@ enum http_outcome {
 
 struct http_wait {
     int64_t now_us;      /* monotonic, of this turn of the loop */
+    int64_t began_us;    /* the same of the turn in which the handler was first called */
     int64_t deadline_us; /* monotonic; set by the handler when it first says HTTP_WAITING */
     bool is_again;       /* the handler has been called with this request before */
     bool is_last;        /* the deadline has passed, or the server stops: it must answer now */

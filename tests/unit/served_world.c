@@ -55,7 +55,8 @@ void served_world_open(struct served_world *world)
     world->directory = mem_format("%s/store", world->folder);
     world->clock = (struct clock_port){read_wall, read_monotonic, world};
     world->query.clock = &world->clock;
-    world->query.served = served_new(world->directory);
+    world->query.figures = figures_table_new();
+    world->query.served = served_new(world->directory, world->query.figures);
     world->loop = query_loop_new(&world->query, LISTENER_PUBLIC);
 }
 
@@ -63,6 +64,7 @@ void served_world_close(struct served_world *world)
 {
     query_loop_free(&world->loop);
     served_free(&world->query.served);
+    figures_table_free(&world->query.figures);
     view_set_free(&world->set);
     arena_release(&world->arena);
     buf_release(&world->request_text);

@@ -382,7 +382,7 @@ static void a_position_that_comes_in_time_is_answered(void **state)
     (void)state;
     assert_int_equal(served_world_ask(&world, "GET /v1/shelf/u1", "Tarn-At-Least: shop.events/0@10\r\n"), 0);
     assert_int_equal(world.wait.deadline_us, world.now_ms * 1000 + 500 * 1000);
-    assert_false(world.loop->has_snapshot);
+    assert_false(world.loop->side->has_snapshot);
     world.wait.is_again = true;
     assert_int_equal(served_world_resume(&world, false), 0);
     served_world_change(&world, &moved, 1);
