@@ -15,13 +15,13 @@ static const struct {
     const struct command *command;
     bool stays;
 } commands[] = {
-    {&command_check, false},  {&command_run, true},  {&command_status, false},
-    {&command_digest, false}, {&command_get, false}, {&command_parked, false},
+    {&command_check, false},   {&command_run, true},       {&command_status, false},   {&command_digest, false},
+    {&command_get, false},     {&command_parked, false},   {&command_generations, false}, {&command_promote, false},
+    {&command_rollback, false}, {&command_drop, false},
 };
 
 /* Part of the language of this program, not of this version. */
-static const char *const later[] = {"rebuild", "compare",     "promote", "rollback",
-                                    "drop",    "generations", "relay",   "verify"};
+static const char *const later[] = {"rebuild", "compare", "relay", "verify"};
 
 const char *const command_log_formats[] = {"text", "json", NULL};
 const char *const command_log_levels[] = {"debug", "info", "warn", "error", NULL};
@@ -39,7 +39,7 @@ static void print_help(FILE *to)
             "Commands:\n",
             PROGRAM);
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
-        fprintf(to, "  %-8s %s\n", commands[i].command->config.name, commands[i].command->config.summary);
+        fprintf(to, "  %-11s %s\n", commands[i].command->config.name, commands[i].command->config.summary);
     fprintf(to,
             "\nA first store in two steps:\n"
             "  %s check screens.binpb\n"

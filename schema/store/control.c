@@ -205,6 +205,15 @@ int control_withdraw(const char *directory, const char *id, struct err *err)
     return rc;
 }
 
+bool control_is_begun(const char *directory, const char *id)
+{
+    char *path = mem_format("%s/control/taken/%s.json", directory, id);
+    bool is_there = access(path, F_OK) == 0;
+
+    free(path);
+    return is_there;
+}
+
 /* --- the projector's side --- */
 
 struct control {

@@ -12,6 +12,7 @@
 #define TARN_STORE_CONTROL_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "schema/base/clock.h"
 #include "schema/base/err.h"
@@ -33,6 +34,9 @@ MUST_CHECK int control_wait(const char *directory, const char *id, int64_t timeo
 
 /* Takes a request back. ERR_ABSENT: it was taken already, and will be or has been carried out. */
 MUST_CHECK int control_withdraw(const char *directory, const char *id, struct err *err);
+
+/* Somebody has taken the request and hasn't answered it: the next holder of DIR/lock goes on with it. */
+bool control_is_begun(const char *directory, const char *id);
 
 /* --- the projector's side ------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,72 @@
+/* `rollback`: what was served before is served again. */
+#include <stdlib.h>
+
+#include "projector/carry_out.h"
+#include "projector/command.h"
+#include "projector/generation_change.h"
+#include "projector/shares_report.h"
+
+struct rollback_settings {
+    struct command_common common;
+    const char *store;
+    bool is_json;
+    int64_t wait_ms;
+};
+
+static const struct config_option options[] = {
+    COMMAND_COMMON_OPTIONS(struct rollback_settings),
+    {.name = "store",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(struct rollback_settings, store),
+     .placeholder = "DIR",
+     .is_required = true,
+     .help = "The store's directory."},
+    {.name = "json",
+     .kind = CONFIG_FLAG,
+     .offset = offsetof(struct rollback_settings, is_json),
+     .help = "Prints the answer as JSON."},
+    {.name = "wait",
+     .kind = CONFIG_TIME_MS,
+     .offset = offsetof(struct rollback_settings, wait_ms),
+     .placeholder = "TIME",
+     .fallback = "30s",
+     .min = 100,
+     .max = 3600 * 1000,
+     .help = "How long a running projector may take."},
+};
+
+static int run(void *settings_at, const struct config_list *arguments, struct err *err)
+{
+    const struct rollback_settings *settings = settings_at;
+    json_t *outcome = NULL;
+    char id[CONTROL_ID_SIZE];
+
+    int rc = arguments->count == 0 ? 0 : err_set(err, ERR_INPUT, "rollback takes no arguments: it goes back one step");
+    if (rc == 0)
+        rc = carry_out_new_id(id, err);
+    if (rc == 0) {
+        json_t *request = json_pack("{s:s}", "request", id);
+        rc = carry_out_change(settings->store, "tarn-projector rollback", REQUEST_ROLLBACK, settings->wait_ms, request,
+                              &outcome, err);
+        json_decref(request);
+    }
+    if (rc == 0)
+        shares_report_print(outcome, settings->is_json);
+    json_decref(outcome);
+    return rc < 0 ? command_exit_of(err) : EXIT_DONE;
+}
+
+const struct command command_rollback = {
+    .config = {.program = "tarn-projector",
+               .name = "rollback",
+               .summary = "what was served before is served again",
+               .help = "Goes back to the newest of what was served before, as `generations` lists it, and marks what is "
+                       "taken back as undone, so that a second rollback goes back one step more. What was served "
+                       "before is kept up to date until it is dropped, so nobody sees old screens. tarn-query "
+                       "follows within a fraction of a second, without a restart.\n\n"
+                       "  tarn-projector rollback --store /var/lib/tarn",
+               .options = options,
+               .option_count = ARRAY_COUNT(options)},
+    .settings_size = sizeof(struct rollback_settings),
+    .run = run,
+};
