@@ -30,7 +30,11 @@ WERROR ?= -Werror
 CPPFLAGS := -I. -isystem $(GEN) -D_GNU_SOURCE -MMD -MP
 CFLAGS := -std=c11 $(WARNINGS) $(WERROR) -fPIE $(CFLAGS_$(FLAVOUR))
 LDFLAGS := $(LDFLAGS_$(FLAVOUR))
-LDLIBS := -lrdkafka -llmdb -lprotobuf-c -ljansson -linih -lxxhash -lz -lpthread -lm
+# Either client library of MySQL: MYSQL_CONFIG=/path/to/mysql_config takes Oracle's.
+MYSQL_CONFIG ?= mariadb_config
+MYSQL_INCLUDE := $(patsubst -I%,-isystem %,$(filter -I%,$(shell $(MYSQL_CONFIG) --include 2>/dev/null)))
+MYSQL_LIBS := $(filter -L% -lmariadb -lmysqlclient,$(shell $(MYSQL_CONFIG) --libs 2>/dev/null))
+LDLIBS := $(MYSQL_LIBS) -lrdkafka -llmdb -lprotobuf-c -ljansson -linih -lxxhash -lz -lpthread -lm
 
 SCHEMA_SRC := $(wildcard schema/base/*.c schema/message/*.c schema/json/*.c schema/view/*.c schema/store/*.c)
 RUNTIME_SRC := $(wildcard ops/runtime/*.c)
@@ -141,8 +145,7 @@ $(BUILD)/dev/%: $(BUILD)/obj/ops/dev/%.o $(BUILD)/libdev.a $(LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-$(BUILD)/bench/bench_join: LDLIBS += -lmariadb
-$(BUILD)/obj/ops/bench/bench_join.o: CPPFLAGS += $(shell mariadb_config --include 2>/dev/null | sed 's/-I/-isystem /g')
+$(BUILD)/obj/ops/bench/bench_join.o $(BUILD)/obj/projector/mysql_session.o: CPPFLAGS += $(MYSQL_INCLUDE)
 $(BUILD)/bench/%: $(BUILD)/obj/ops/bench/%.o $(BUILD)/libbench.a $(LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK)
@@ -238,7 +241,7 @@ arrows: ## fails on an #include that the architecture forbids, and shows the lar
 tidy: ## clang-tidy over what changed since it last found nothing
 	@$(MAKE) --no-print-directory --keep-going $(JOBS) tidy-files
 tidy-files: $(OUR_C:%.c=build/tidy/%.ok)
-TIDY_FLAGS := -std=c11 -I. -isystem $(GEN) -D_GNU_SOURCE
+TIDY_FLAGS := -std=c11 -I. -isystem $(GEN) $(MYSQL_INCLUDE) -D_GNU_SOURCE
 build/tidy/%.ok: %.c .clang-tidy | $(GEN_SRC)
 	@mkdir -p $(@D)
 	$(call say,TIDY)

@@ -17,14 +17,15 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 build_packages="gcc libc6-dev make pkg-config protobuf-compiler libprotobuf-dev protobuf-c-compiler libprotobuf-c-dev
-    librdkafka-dev liblmdb-dev libjansson-dev libinih-dev libxxhash-dev zlib1g-dev"
+    librdkafka-dev default-libmysqlclient-dev liblmdb-dev libjansson-dev libinih-dev libxxhash-dev zlib1g-dev"
 run_packages="curl"
 kafka_packages="openjdk-17-jre-headless maven ca-certificates"
 unit_packages="libcmocka-dev"
 python_packages="python3 python3-venv"
-test_packages="$unit_packages $python_packages curl kcat util-linux $kafka_packages"
-bench_packages="openjdk-17-jdk-headless maven wrk nginx redis-server redis-tools mariadb-server
-    default-libmysqlclient-dev"
+# The server without its service: nothing of the system's is started.
+database_packages="mariadb-server-core mariadb-client-core"
+test_packages="$unit_packages $python_packages curl kcat util-linux $kafka_packages $database_packages"
+bench_packages="openjdk-17-jdk-headless maven wrk nginx redis-server redis-tools mariadb-server"
 develop_packages="clang clang-format clang-tidy libclang-rt-14-dev valgrind gcovr"
 kafka_versions="3.9.1 4.1.1"
 

@@ -11,7 +11,9 @@ import pytest
 from tarn import EXAMPLES
 from tarn.events import Publisher, Schema
 from tarn.kafka import DEFAULT_VERSION, Kafka
+from tarn.mariadb import Database
 from tarn.programs import Projector, Query
+from tarn.relay import Log, Relay
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +73,34 @@ def new_topic(kafka, request):
 
 
 @pytest.fixture(scope="session")
+def database_server():
+    """One MariaDB for the whole session; its folder's name is short, as a socket's path must be."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="tarn-db-"))
+    database = Database(folder).start()
+    yield database
+    database.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def database(database_server):
+    """The session's MariaDB with an empty database `bank`."""
+    database_server.process.assert_alive()
+    database_server.run("DROP DATABASE IF EXISTS bank; CREATE DATABASE bank CHARACTER SET utf8mb4", database="mysql")
+    return database_server
+
+
+@pytest.fixture
+def own_database():
+    """A MariaDB for one test, to be killed and started again."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="tarn-db-"))
+    database = Database(folder).start()
+    yield database
+    database.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
 def examples():
     return Schema(EXAMPLES)
 
@@ -107,6 +137,12 @@ def programs(tmp_path, request):
             started.append(program)
             return program.start(wait_ready) if start else program
 
+        @staticmethod
+        def relay(database, kafka, topics, name="relay", start=True, wait_ready=True, **options):
+            program = Relay(tmp_path, _unused(name), database, kafka, topics, **options)
+            started.append(program)
+            return program.start(wait_ready) if start else program
+
     def _unused(name):
         taken = {program.name for program in started}
         return next(n for n in [name, *(f"{name}-{i}" for i in range(2, 1000))] if n not in taken)
@@ -116,6 +152,20 @@ def programs(tmp_path, request):
         program.end()
     for program in started:
         program.assert_sane()
+
+
+@pytest.fixture
+def log_of(kafka):
+    """log_of(topic): reads what is committed in a topic."""
+    logs = []
+
+    def open_log(topic, of=None):
+        logs.append(Log(of or kafka, topic))
+        return logs[-1]
+
+    yield open_log
+    for log in logs:
+        log.close()
 
 
 @pytest.hookimpl(hookwrapper=True)

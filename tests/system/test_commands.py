@@ -247,7 +247,7 @@ def test_what_is_no_store_is_a_mistake_and_stays_untouched(tmp_path, arguments):
         assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["rebuild", "compare", "relay", "verify"])
+@pytest.mark.parametrize("command", ["rebuild", "compare", "verify"])
 def test_a_command_of_a_later_version_is_refused_by_name(command):
     done = run_command(command, "--store", "/nowhere")
     assert (done.status, done.out) == (2, "")
