@@ -39,7 +39,7 @@ static int select_path(const struct render_type *type, struct field_selection *s
         const uint8_t *dot = at < end ? memchr(at, '.', (size_t)(end - at)) : NULL;
         struct span name = span_of(at, (size_t)((dot != NULL ? dot : end) - at));
         const struct field_type *known = find_field(type->type, name);
-        if (known == NULL || type->fields[known->index].is_hidden || depth == SELECTION_DEPTH_MAX)
+        if (known == NULL || type->fields[known->index].form == FORM_HIDDEN || depth == SELECTION_DEPTH_MAX)
             return err_set(err, ERR_INPUT, "fields: there is no \"%.*s\"",
                            (int)(path.len < 200 ? path.len : 200), (const char *)path.at);
 

@@ -84,7 +84,7 @@ static const struct render_type *intern(struct plan_build *build, const struct m
     made->type = type;
     made->rules = rules;
     made->fields = arena_zero(&build->plan->arena, (type->field_count + 1) * sizeof(*made->fields));
-    made->fields[type->field_count].tag = UINT32_MAX;
+    made->fields[type->field_count].tag = made->fields[type->field_count].tag_byte = UINT32_MAX;
     made->next = *first;
     *first = made;
     build->queue = mem_grow(build->queue, build->queued, &build->capacity, sizeof(struct render_type *));
@@ -122,6 +122,30 @@ static struct span quoted(struct render_plan *plan, const char *name)
     return span_of(text, length + 2);
 }
 
+static bool is_null_value(const struct field_type *type)
+{
+    return type->enumeration != NULL && strcmp(type->enumeration->full_name, "google.protobuf.NullValue") == 0;
+}
+
+static enum render_form form_of(const struct field_type *type)
+{
+    static const uint8_t forms[] = {
+        [KIND_DOUBLE] = FORM_DOUBLE,     [KIND_FLOAT] = FORM_FLOAT,       [KIND_INT64] = FORM_INT64,
+        [KIND_UINT64] = FORM_UINT64,     [KIND_INT32] = FORM_INT32,       [KIND_FIXED64] = FORM_FIXED64,
+        [KIND_FIXED32] = FORM_FIXED32,   [KIND_BOOL] = FORM_BOOL,         [KIND_STRING] = FORM_STRING,
+        [KIND_BYTES] = FORM_BYTES,       [KIND_UINT32] = FORM_UINT32,     [KIND_ENUM] = FORM_ENUM,
+        [KIND_SFIXED32] = FORM_SFIXED32, [KIND_SFIXED64] = FORM_SFIXED64, [KIND_SINT32] = FORM_SINT32,
+        [KIND_SINT64] = FORM_SINT64,     [KIND_MESSAGE] = FORM_OBJECT,    [KIND_GROUP] = FORM_HIDDEN,
+    };
+
+    if (is_null_value(type))
+        return FORM_NULL;
+    if (type->message != NULL && type->message->well_known != WELL_KNOWN_NONE &&
+        type->message->well_known != WELL_KNOWN_EMPTY)
+        return FORM_WELL_KNOWN;
+    return (enum render_form)forms[type->kind];
+}
+
 /* What a field reads as that isn't there; the first value of an enum, which is 0 in proto3. */
 static struct span empty_of(struct render_plan *plan, const struct render_field *field)
 {
@@ -145,7 +169,7 @@ static struct span empty_of(struct render_plan *plan, const struct render_field 
     case KIND_SFIXED64:
         return SPAN_LITERAL("\"0\"");
     case KIND_ENUM:
-        if (field->is_null)
+        if (field->item_form == FORM_NULL)
             return SPAN_LITERAL("null");
         name = type->enumeration->values[0].name;
         break;
@@ -178,6 +202,27 @@ static void prepare_enum(struct render_plan *plan, struct render_field *field)
     field->enum_text_count = count;
 }
 
+static uint32_t item_room_of(const struct render_field *field)
+{
+    size_t longest = RENDER_VALUE_ROOM;
+
+    for (uint32_t i = 0; i < field->enum_text_count; i++)
+        longest = field->enum_texts[i].len > longest ? field->enum_texts[i].len : longest;
+    return (uint32_t)(longest + RENDER_COPY_STEP + RENDER_ROOM);
+}
+
+/* Each field comes once, as its empty or with a value. */
+static size_t room_of(const struct render_type *type)
+{
+    size_t room = RENDER_ROOM;
+
+    for (size_t i = 0; i < type->type->field_count; i++) {
+        const struct render_field *field = &type->fields[i];
+        room += field->key_and_empty.len + field->key.len + 2 * RENDER_COPY_STEP + field->item_room;
+    }
+    return room;
+}
+
 static void fill(struct plan_build *build, struct render_type *type)
 {
     struct render_plan *plan = build->plan;
@@ -186,14 +231,18 @@ static void fill(struct plan_build *build, struct render_type *type)
     for (size_t i = 0; i < type->type->field_count; i++) {
         struct render_field *field = &type->fields[i];
         field->type = &type->type->fields[i];
-        field->tag = field->type->tag;
-        field->is_null = field->type->enumeration != NULL &&
-                         strcmp(field->type->enumeration->full_name, "google.protobuf.NullValue") == 0;
+        field->tag = field->type->is_packed ? field->type->number << 3 | WIRE_LENGTH : field->type->tag;
+        field->tag_byte = field->tag < 0x80 ? field->tag : UINT32_MAX;
+        field->item_form = (uint8_t)form_of(field->type);
+        field->form = field->item_form;
+        if (field->type->presence == PRESENCE_REPEATED)
+            field->form = field->type->is_map ? FORM_MAP : FORM_LIST;
         if (field->type->message != NULL)
             field->inner = intern(build, field->type->message, rules_inside(type->rules, field->type));
         field->empty = padded(plan, empty_of(plan, field));
-        if (field->type->enumeration != NULL && !field->is_null)
+        if (field->item_form == FORM_ENUM)
             prepare_enum(plan, field);
+        field->item_room = item_room_of(field);
 
         /* A JSON name that isn't UTF-8 can't come from protoc; the field's own name is always ASCII. */
         buf_clear(&text);
@@ -210,17 +259,18 @@ static void fill(struct plan_build *build, struct render_type *type)
             field->key_and_empty = span_of(copy, text.len);
     }
     for (size_t i = 0; type->rules != NULL && i < type->rules->hidden_count; i++)
-        type->fields[type->rules->hidden[i]->index].is_hidden = true;
+        type->fields[type->rules->hidden[i]->index].form = FORM_HIDDEN;
     for (size_t i = 0; type->rules != NULL && i < type->rules->list_count; i++)
         type->fields[type->rules->lists[i].list->index].limit = type->rules->lists[i].limit;
     buf_clear(&text);
     for (size_t i = 0; i < type->type->field_count; i++) {
         type->fields[i].empties_at = text.len;
-        if (!type->fields[i].is_hidden)
+        if (type->fields[i].form != FORM_HIDDEN)
             buf_add_span(&text, type->fields[i].key_and_empty);
     }
     type->fields[type->type->field_count].empties_at = text.len;
     type->empties = padded(plan, buf_span(&text)).at;
+    type->room = room_of(type);
     buf_release(&text);
 }
 

@@ -136,7 +136,7 @@ static int render_duration(const struct message_type *type, struct span bytes, s
     *to++ = '"';
     if (seconds < 0 || nanos < 0)
         *to++ = '-';
-    to = json_put_uint(to, (uint64_t)(seconds < 0 ? -seconds : seconds));
+    to = decimal_put(to, (uint64_t)(seconds < 0 ? -seconds : seconds));
     to = put_fraction(to, (unsigned)(nanos < 0 ? -nanos : nanos));
     *to++ = 's';
     *to++ = '"';

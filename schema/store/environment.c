@@ -21,7 +21,8 @@ enum {
     LOCK_FILE_SLACK = 4096, /* beyond a cache line for each reader slot */
     READER_SLOT_BYTES = 64,
 };
-#define MAP_BYTES_LEAST ((uint64_t)64 << 30)
+/* As much as a process under valgrind still gets. */
+#define MAP_BYTES_LEAST ((uint64_t)16 << 30)
 
 const char *const environment_table_names[TABLE_COUNT] = {
     [TABLE_META] = "meta",       [TABLE_VIEWS] = "views",         [TABLE_MARKS] = "marks",

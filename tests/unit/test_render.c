@@ -10,8 +10,10 @@
 
 #include <cmocka.h>
 
+#include "schema/json/json_number.h"
 #include "schema/json/json_text.h"
 #include "schema/json/render.h"
+#include "schema/message/message.h"
 #include "tests/unit/schema_file.h"
 
 static struct type_set *types;
@@ -177,9 +179,9 @@ static void a_number_has_its_shortest_text(void **state)
     assert_string_equal((char *)text, "16777216");
     *json_put_float(text, 3.4028234663852886e38f) = '\0';
     assert_string_equal((char *)text, "3.4028235e+38");
-    *json_put_int(text, INT64_MIN) = '\0';
+    *decimal_put_signed(text, INT64_MIN) = '\0';
     assert_string_equal((char *)text, "-9223372036854775808");
-    *json_put_uint(text, UINT64_MAX) = '\0';
+    *decimal_put(text, UINT64_MAX) = '\0';
     assert_string_equal((char *)text, "18446744073709551615");
 }
 
@@ -244,6 +246,83 @@ static void strings_are_escaped_wherever_they_must_be(void **state)
             buf_release(&out);
         }
     }
+}
+
+/* Inside a view and at its very end, of every length around a 16-byte block: what is copied in blocks and what isn't. */
+static void a_views_texts_are_shown_wherever_they_stand(void **state)
+{
+    static const char *const ends[] = {"", "\"", "\n", "\x7f", "é", "한글"};
+    static const char *const shown_ends[] = {"", "\\\"", "\\n", "\x7f", "é", "한글"};
+    struct render_plan *plan = render_plan_new_message(type_of("every_kind.Inner"));
+
+    (void)state;
+    for (size_t i = 0; i < 2 * 40 * ARRAY_COUNT(ends); i++) {
+        const char *end = ends[i / 80];
+        size_t before = i / 2 % 40;
+        bool is_last = i % 2 == 1;
+        struct buf raw = BUF_INIT;
+        struct buf expected = BUF_INIT;
+        struct buf out = BUF_INIT;
+        struct err err = {0};
+        buf_add_literal(&raw, "\x0a");
+        buf_add_byte(&raw, (uint8_t)(before + strlen(end)));
+        buf_add_literal(&expected, "{\"name\":\"");
+        for (size_t k = 0; k < before; k++) {
+            buf_add_byte(&raw, (uint8_t)('a' + k % 26));
+            buf_add_byte(&expected, (uint8_t)('a' + k % 26));
+        }
+        buf_add_text(&raw, end);
+        buf_add_format(&expected, "%s\",\"number\":0,\"children\":[],\"byName\":{}", shown_ends[i / 80]);
+        if (!is_last) {
+            buf_add_literal(&raw, "\x32\x10 a text behind it");
+            buf_add_literal(&expected, ",\"text\":\" a text behind i\"");
+            raw.len--;
+        }
+        buf_add_byte(&expected, '}');
+        uint8_t *exact = malloc(raw.len); /* so that a read beyond is seen */
+        memcpy(exact, raw.at, raw.len);
+        assert_int_equal(render_json(plan, NULL, span_of(exact, raw.len), &out, &err), 0);
+        assert_string_equal(buf_text(&out), buf_text(&expected));
+        free(exact);
+        buf_release(&raw);
+        buf_release(&expected);
+        buf_release(&out);
+    }
+    render_plan_free(&plan);
+}
+
+/* Each level brings the texts of its empty fields, which no length on the wire announces. */
+static void nesting_is_shown_up_to_its_limit(void **state)
+{
+    struct render_plan *plan = render_plan_new_message(type_of("every_kind.Inner"));
+
+    (void)state;
+    for (size_t depth = 0; depth <= MESSAGE_OWN_DEPTH_MAX + 1; depth++) {
+        struct buf stored = BUF_INIT;
+        struct buf out = BUF_INIT;
+        struct err err = {0};
+        for (size_t i = 0; i < depth; i++) { /* from the inside */
+            uint8_t head[4] = {0x22, (uint8_t)stored.len, 0, 0};
+            size_t head_len = 2;
+            if (stored.len >= 0x80) {
+                head[1] = (uint8_t)(stored.len | 0x80);
+                head[2] = (uint8_t)(stored.len >> 7);
+                head_len = 3;
+            }
+            buf_reserve(&stored, head_len);
+            memmove(stored.at + head_len, stored.at, stored.len);
+            memcpy(stored.at, head, head_len);
+            stored.len += head_len;
+        }
+        int rc = render_json(plan, NULL, buf_span(&stored), &out, &err);
+        assert_int_equal(rc, depth <= MESSAGE_OWN_DEPTH_MAX ? 0 : ERR_BROKEN);
+        const size_t one = strlen("{\"name\":\"\",\"number\":0,\"children\":[],\"byName\":{}}");
+        if (rc == 0)
+            assert_int_equal(out.len, (depth + 1) * one + depth * strlen(",\"child\":"));
+        buf_release(&stored);
+        buf_release(&out);
+    }
+    render_plan_free(&plan);
 }
 
 /* --- selections --------------------------------------------------------------------------------------------------- */
@@ -411,6 +490,8 @@ int main(void)
         cmocka_unit_test(a_number_has_its_shortest_text),
         cmocka_unit_test(every_double_reads_back),
         cmocka_unit_test(strings_are_escaped_wherever_they_must_be),
+        cmocka_unit_test(a_views_texts_are_shown_wherever_they_stand),
+        cmocka_unit_test(nesting_is_shown_up_to_its_limit),
         cmocka_unit_test(a_part_can_be_taken),
         cmocka_unit_test(a_part_that_is_not_there_is_named),
         cmocka_unit_test(hidden_fields_and_limits_shape_what_is_served),
