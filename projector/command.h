@@ -37,10 +37,10 @@ extern const struct command command_get;
 extern const struct command command_digest;
 extern const struct command command_parked;
 extern const struct command command_generations;
+extern const struct command command_rebuild;
 extern const struct command command_promote;
 extern const struct command command_rollback;
 extern const struct command command_drop;
-extern const struct command command_relay;
 
 /* A fault's exit code: ERR_INPUT and ERR_ABSENT are the user's (2), everything else is ours (1). */
 int command_exit_of(const struct err *err);

@@ -17,11 +17,11 @@ static const struct {
 } commands[] = {
     {&command_check, false},   {&command_run, true},       {&command_status, false},   {&command_digest, false},
     {&command_get, false},     {&command_parked, false},   {&command_generations, false}, {&command_promote, false},
-    {&command_rollback, false}, {&command_drop, false},     {&command_relay, true},
+    {&command_rollback, false}, {&command_drop, false},     {&command_rebuild, false},
 };
 
 /* Part of the language of this program, not of this version. */
-static const char *const later[] = {"rebuild", "compare", "verify"};
+static const char *const later[] = {"compare", "relay", "verify"};
 
 const char *const command_log_formats[] = {"text", "json", NULL};
 const char *const command_log_levels[] = {"debug", "info", "warn", "error", NULL};
