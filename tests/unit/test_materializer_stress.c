@@ -4,59 +4,22 @@
  * two system calls of a commit, while a reader keeps the lock file alive.
  *
  * TARN_SEED=N runs that campaign alone; TARN_SOAK=SECONDS goes on with new seeds for so long. */
-#undef _FORTIFY_SOURCE
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "isolated.h"
+#include "kill_moment.h"
 #include "projector/parked.h"
 #include "schema/base/mem.h"
 #include "tests/unit/till_world.h"
-
-/* --- the system calls of a commit --- */
-
-static atomic_int moments_left; /* until the kill; 0: none is due */
-
-static void pass_moment(void)
-{
-    if (atomic_load(&moments_left) > 0 && atomic_fetch_sub(&moments_left, 1) == 1)
-        kill(getpid(), SIGKILL);
-}
-
-ssize_t pwrite(int fd, const void *bytes, size_t count, off_t at)
-{
-    pass_moment();
-    ssize_t written = syscall(SYS_pwrite64, fd, bytes, count, at);
-    pass_moment();
-    return written;
-}
-
-ssize_t writev(int fd, const struct iovec *parts, int count)
-{
-    pass_moment();
-    ssize_t written = syscall(SYS_writev, fd, parts, count);
-    pass_moment();
-    return written;
-}
-
-int fdatasync(int fd)
-{
-    pass_moment();
-    int rc = (int)syscall(SYS_fdatasync, fd);
-    pass_moment();
-    return rc;
-}
 
 /* --- chance --- */
 
@@ -312,7 +275,7 @@ static void finish(struct till_world *world, bool has_drops, struct chance *chan
 struct killed_life {
     struct till_world *world;
     struct chance chance;
-    int kill_at;
+    unsigned kill_at;
 };
 
 static int live_until_killed(void *argument)
@@ -320,10 +283,10 @@ static int live_until_killed(void *argument)
     struct killed_life *life = argument;
 
     roll_the_start(life->world, &life->chance);
-    atomic_store(&moments_left, life->kill_at);
+    kill_moment_set(life->kill_at);
     if (live(life->world, &life->chance, UINT32_MAX))
         till_world_drain(life->world);
-    atomic_store(&moments_left, 0);
+    kill_moment_set(0);
     till_world_kill(life->world);
     return 0;
 }
@@ -352,7 +315,7 @@ static void live_in_processes(struct till_world *world, struct chance *chance)
     if (has_reader)
         isolated_start(ISOLATED_PROCESS, read_and_wait, world->store_folder, &reader);
     while (ended == KILLED) {
-        struct killed_life life = {world, {chance->state + kills}, 1 + (int)below(chance, 60)};
+        struct killed_life life = {world, {chance->state + kills}, 1 + below(chance, 60)};
         if (++kills > 12)
             life.kill_at = 0;
         ended = isolated_run(ISOLATED_PROCESS, live_until_killed, &life);

@@ -1,7 +1,6 @@
 /* A writer that is killed at any moment of a commit, while readers have the store open. A reader keeps LMDB's lock file
  * alive, and with it what the writer left there half done; so the kills here come in between the system calls of one
- * commit, which this program answers in the C library's place. */
-#undef _FORTIFY_SOURCE
+ * commit, which kill_moment.c answers in the C library's place. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,53 +8,18 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "isolated.h"
+#include "kill_moment.h"
 #include "schema/base/mem.h"
 #include "schema/store/store.h"
 #include "scratch_folder.h"
 
 static const struct store_options read_write = {.access = STORE_READ_WRITE};
 static const struct store_options read_only = {.access = STORE_READ_ONLY};
-
-/* --- the system calls of a commit --- */
-
-static unsigned moments_left; /* until the kill; 0: none is due */
-
-static void pass_moment(void)
-{
-    if (moments_left > 0 && --moments_left == 0)
-        kill(getpid(), SIGKILL);
-}
-
-ssize_t pwrite(int fd, const void *bytes, size_t count, off_t at)
-{
-    pass_moment();
-    ssize_t written = syscall(SYS_pwrite64, fd, bytes, count, at);
-    pass_moment();
-    return written;
-}
-
-ssize_t writev(int fd, const struct iovec *parts, int count)
-{
-    pass_moment();
-    ssize_t written = syscall(SYS_writev, fd, parts, count);
-    pass_moment();
-    return written;
-}
-
-int fdatasync(int fd)
-{
-    pass_moment();
-    int rc = (int)syscall(SYS_fdatasync, fd);
-    pass_moment();
-    return rc;
-}
 
 /* --- processes --- */
 
@@ -79,10 +43,10 @@ static int write_until_killed(void *argument)
         rc = store_write_begin(store, &writer, &err);
     for (size_t i = 0; rc == 0 && i < ARRAY_COUNT(keys); i++)
         rc = store_put(writer, TABLE_MARKS, keys[i], span_of(&life->value, 1), &err);
-    moments_left = life->kill_at;
+    kill_moment_set(life->kill_at);
     if (rc == 0)
         rc = store_commit(&writer, &err);
-    moments_left = 0;
+    kill_moment_set(0);
     store_close(&store);
     if (rc < 0)
         fprintf(stderr, "%s\n", err.text);
