@@ -15,10 +15,10 @@ struct figures_table {
 };
 
 /* Six to the decade, so that a 99th percentile that doubles shows; an answer takes some 10 us in here. */
-static const double bounds[ANSWER_BOUNDS] = {
-    0.00001, 0.000015, 0.00002, 0.00003, 0.00005, 0.00007, 0.0001, 0.00015, 0.0002, 0.0003, 0.0005,
-    0.0007,  0.001,    0.0015,  0.002,   0.003,   0.005,   0.007,  0.01,    0.015,  0.02,   0.03,
-    0.05,    0.07,     0.1,     0.15,    0.2,     0.3,     0.5,    1,       2,      5};
+static const double bounds[ANSWER_BOUNDS] = {0.00001, 0.000015, 0.00002, 0.00003, 0.00005, 0.00007, 0.0001, 0.00015,
+                                             0.0002,  0.0003,   0.0005,  0.0007,  0.001,   0.0015,  0.002,  0.003,
+                                             0.005,   0.007,    0.01,    0.015,   0.02,    0.03,    0.05,   0.07,
+                                             0.1,     0.15,     0.2,     0.3,     0.5,     1,       2,      5};
 
 struct figures_table *figures_table_new(void)
 {

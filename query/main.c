@@ -215,8 +215,7 @@ struct servers {
     struct http_server *public, *admin;
 };
 
-static int start_servers(struct query *query, const struct settings *settings, struct servers *servers,
-                         struct err *err)
+static int start_servers(struct query *query, const struct settings *settings, struct servers *servers, struct err *err)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     struct http_server_options public = {

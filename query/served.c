@@ -146,8 +146,8 @@ static int find_generation(struct served *served, const char *name, struct serve
     while (found != NULL && !served_generation_is(found, name))
         found = found->next;
     if (found == NULL) {
-        int rc =
-            served_generation_open(served->directory, name, served->generation_serials + 1, served->figures, &found, err);
+        int rc = served_generation_open(served->directory, name, served->generation_serials + 1, served->figures,
+                                        &found, err);
         if (rc < 0)
             return rc;
         served->generation_serials++;

@@ -10,9 +10,9 @@
 #include "query/served_generation.h"
 
 struct served_set {
-    struct serving_shares shares;                            /* [0] is the incumbent */
+    struct serving_shares shares;                              /* [0] is the incumbent */
     struct served_generation *generations[SERVING_SHARES_MAX]; /* beside shares.shares */
-    uint64_t serial; /* of the sets of this process, from 1 */
+    uint64_t serial;                                           /* of the sets of this process, from 1 */
     _Atomic size_t references;
 };
 

@@ -62,16 +62,27 @@ void served_world_open(struct served_world *world)
 
 void served_world_close(struct served_world *world)
 {
-    query_loop_free(&world->loop);
+    served_world_close_loop(world);
     served_free(&world->query.served);
     figures_table_free(&world->query.figures);
     view_set_free(&world->set);
+    free(world->directory);
+    scratch_folder_remove(&world->folder);
+}
+
+void served_world_open_loop(struct served_world *world, struct served_world *ret_other)
+{
+    *ret_other = (struct served_world){.now_ms = world->now_ms};
+    ret_other->loop = query_loop_new(&world->query, LISTENER_PUBLIC);
+}
+
+void served_world_close_loop(struct served_world *world)
+{
+    query_loop_free(&world->loop);
     arena_release(&world->arena);
     buf_release(&world->request_text);
     buf_release(&world->headers);
     buf_release(&world->body);
-    free(world->directory);
-    scratch_folder_remove(&world->folder);
 }
 
 /* --- writing: in a process of its own ------------------------------------------------------------------------------- */
@@ -87,6 +98,8 @@ static char *store_folder(struct served_world *world)
     struct serving serving;
     struct err err;
 
+    if (world->writes_to[0] != '\0')
+        return mem_format("%s/generations/%s", world->directory, world->writes_to);
     if (serving_read(world->directory, &serving, &err) != 0)
         return NULL;
     return mem_format("%s/generations/%s", world->directory, serving_incumbent(&serving));
@@ -211,32 +224,41 @@ void served_world_put(struct served_world *world, const char *view, const char *
                         1);
 }
 
-void served_world_make(struct served_world *world)
+static void make_generation(struct served_world *world, const char *schema_name)
 {
     struct generation *generation = NULL;
     struct mistakes mistakes = {0};
-    struct serving serving;
     struct err err = {0};
 
-    struct buf schema = schema_file_bytes("served");
+    struct buf schema = schema_file_bytes(schema_name);
+    view_set_free(&world->set);
     if (view_set_load(buf_span(&schema), &world->set, &mistakes, &err) != 0)
         fail_msg("%s", err.text);
     mistakes_release(&mistakes);
     assert_int_equal(store_directory_prepare(world->directory, &err), 0);
     if (generation_make(world->directory, buf_span(&schema), &settings, &generation, &err) != 0)
         fail_msg("%s", err.text);
-    serving_start(&serving, generation->name, 0);
+    snprintf(world->writes_to, sizeof(world->writes_to), "%s", generation->name);
     generation_close(&generation);
-    assert_int_equal(serving_write(world->directory, &serving, &err), 0);
     buf_release(&schema);
     served_world_change(world, NULL, 0); /* makes the store */
 }
 
-void served_world_fill(struct served_world *world)
+void served_world_make(struct served_world *world)
+{
+    struct serving serving;
+    struct err err = {0};
+
+    make_generation(world, "served");
+    serving_start(&serving, world->writes_to, 0);
+    assert_int_equal(serving_write(world->directory, &serving, &err), 0);
+    world->writes_to[0] = '\0';
+}
+
+static void catch_up(struct served_world *world)
 {
     struct served_change changes[2 * SERVED_TOPICS];
 
-    served_world_make(world);
     for (uint16_t topic = 0; topic < SERVED_TOPICS; topic++) {
         changes[2 * topic] = (struct served_change){
             .kind = CHANGE_POSITION,
@@ -254,7 +276,30 @@ void served_world_fill(struct served_world *world)
         };
     }
     served_world_change(world, changes, ARRAY_COUNT(changes));
+}
+
+void served_world_fill(struct served_world *world)
+{
+    served_world_make(world);
+    catch_up(world);
     served_world_refresh(world);
+}
+
+void served_world_add(struct served_world *world, const char *schema)
+{
+    make_generation(world, schema);
+    catch_up(world);
+}
+
+void served_world_promote(struct served_world *world, const char *generation, unsigned percent)
+{
+    struct serving serving;
+    struct err err = {0};
+
+    assert_int_equal(serving_read(world->directory, &serving, &err), 0);
+    if (serving_promote(&serving, generation, percent, world->now_ms, 0, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(serving_write(world->directory, &serving, &err), 0);
 }
 
 void served_world_refresh(struct served_world *world)
@@ -303,7 +348,8 @@ int served_world_ask(struct served_world *world, const char *request_line, const
         .field_count = head.field_count,
         .arena = &world->arena,
     };
-    world->wait = (struct http_wait){.now_us = world->now_ms * 1000, .deadline_us = world->now_ms * 1000};
+    world->wait = (struct http_wait){
+        .now_us = world->now_ms * 1000, .began_us = world->now_ms * 1000, .deadline_us = world->now_ms * 1000};
     return call(world);
 }
 

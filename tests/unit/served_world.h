@@ -12,8 +12,9 @@ enum { TOPIC_BRANCHES, TOPIC_PEOPLE, TOPIC_SHOP, SERVED_TOPICS };
 
 struct served_world {
     char *folder;
-    char *directory;      /* DIR */
-    struct view_set *set; /* for writing */
+    char *directory;                     /* DIR */
+    struct view_set *set;                /* for writing */
+    char writes_to[GENERATION_NAME_MAX]; /* "": to the incumbent */
     struct clock_port clock;
     int64_t now_ms;
     struct query query;
@@ -57,6 +58,16 @@ void served_world_close(struct served_world *world);
 void served_world_fill(struct served_world *world);
 /* The same without any partition: nobody has read anything yet. */
 void served_world_make(struct served_world *world);
+
+/* Another generation beside what is served, caught up as served_world_fill() does, of a schema of tests/protos.
+ * What is written from now on goes to it. */
+void served_world_add(struct served_world *world, const char *schema);
+/* Writes DIR/serving: the generation gets its share, as promote gives it. */
+void served_world_promote(struct served_world *world, const char *generation, unsigned percent);
+
+/* A loop more of the same server, for a thread of its own: what it is asked with and what it answers is in *ret_other. */
+void served_world_open_loop(struct served_world *world, struct served_world *ret_other);
+void served_world_close_loop(struct served_world *other);
 
 /* Commits in one transaction. */
 void served_world_change(struct served_world *world, const struct served_change *changes, size_t count);

@@ -535,7 +535,6 @@ static void another_generation_is_taken_up_between_two_requests(void **state)
     (void)state;
     assert_answer("GET /v1/shelf/u1", NULL, 200, NULL);
     snprintf(first, sizeof(first), "%s", served_world_header(&world, "Tarn-Generation"));
-    view_set_free(&world.set);
     served_world_fill(&world); /* makes a second one and serves it */
     assert_answer("GET /v1/shelf/u1", NULL, 404, NULL);
     assert_string_not_equal(served_world_header(&world, "Tarn-Generation"), first);
@@ -552,7 +551,6 @@ static void a_store_made_anew_in_the_same_place_is_taken_up(void **state)
     assert_int_equal(rename(world.directory, old), 0);
     free(old);
     assert_answer("GET /v1/shelf/u1", NULL, 200, NULL);
-    view_set_free(&world.set);
     served_world_fill(&world);
     assert_answer("GET /v1/shelf/u1", NULL, 404, NULL);
     assert_header("Tarn-Generation", first); /* the same name, another store */
@@ -564,7 +562,6 @@ static void a_request_that_waits_survives_a_change_of_generations(void **state)
     assert_int_equal(served_world_ask(&world, "GET /v1/shelf/u1", "Tarn-At-Least: shop.events/0@10\r\n"), 0);
     assert_true(view_answer_still_waits(world.loop, &world.wait));
     query_loop_rest(world.loop);
-    view_set_free(&world.set);
     served_world_fill(&world);
     assert_false(view_answer_still_waits(world.loop, &world.wait));
     assert_int_equal(served_world_resume(&world, false), 0);
