@@ -47,7 +47,9 @@ static const struct setting settings_table[] = {
     {"socket.nagle.disable", "true", "true", DEFAULT, NULL},
     {"topic.metadata.refresh.interval.ms", "30000", "30000", DEFAULT, NULL},
     {"topic.metadata.propagation.max.ms", "5000", "1000", DEFAULT, NULL},
-    {"fetch.message.max.bytes", NULL, "4096", DEFAULT, NULL},
+    /* The watcher takes one record of each partition, but Kafka gives whole batches. */
+    {"fetch.message.max.bytes", NULL, "1048576", DEFAULT, NULL},
+    {"fetch.max.bytes", NULL, "8388608", DEFAULT, NULL},
     /* rd_kafka_query_watermark_offsets() waits this long for a broker that went away, whatever timeout it is given. */
     {"socket.timeout.ms", NULL, "3000", DEFAULT, NULL},
 
@@ -66,8 +68,9 @@ static const struct setting settings_table[] = {
     {"enable.partition.eof", "true", "true", OURS, "the ends of partitions tell that the store has caught up"},
     {"allow.auto.create.topics", "false", "false", OURS, "a misspelt topic would be created"},
     {"check.crcs", "true", "true", OURS, "a record that was damaged on the way must not be applied"},
-    {"queued.min.messages", NULL, "1", OURS, "--memory sets it"},
-    {"queued.max.messages.kbytes", NULL, "64", OURS, "--memory sets it"},
+    /* The watcher's holds what one fetch brings: when it is full, nothing is fetched for up to a second. */
+    {"queued.min.messages", NULL, "100000", OURS, "--memory sets it"},
+    {"queued.max.messages.kbytes", NULL, "16384", OURS, "--memory sets it"},
     {"statistics.interval.ms", "500", "0", OURS, "lag and age are made of the statistics"},
     {"log.queue", "true", "true", OURS, "Kafka's messages are part of our log"},
     {"enabled_events", NULL, NULL, OURS, "callbacks are ours"},

@@ -235,6 +235,17 @@ static struct anchor anchor_of(const rd_kafka_message_t *message)
     return (struct anchor){record.offset, record.time_ms, fingerprint_hash(&record)};
 }
 
+/* A partition that has answered is fetched no more. Kafka lets only the first partition of a fetch exceed its limit, so one
+ * with large batches, asked again and again, would keep the others waiting. The assignment's end resumes it. */
+static void set_aside(struct kafka_watch *watch, const rd_kafka_message_t *message)
+{
+    rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
+
+    rd_kafka_topic_partition_list_add(one, rd_kafka_topic_name(message->rkt), message->partition);
+    (void)rd_kafka_pause_partitions(watch->client, one);
+    rd_kafka_topic_partition_list_destroy(one);
+}
+
 /* What came first from a partition that was assigned at its anchor. True: an answer. */
 static bool take_sight(struct kafka_watch *watch, struct log_check *checks, size_t count, bool *is_open,
                        const rd_kafka_message_t *message)
@@ -247,6 +258,7 @@ static bool take_sight(struct kafka_watch *watch, struct log_check *checks, size
         if (!is_open[i] || check->partition != message->partition || strcmp(watch->names[check->topic], topic) != 0)
             continue;
         is_open[i] = false;
+        set_aside(watch, message);
         if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
             check->is_answered = false;
             snprintf(check->trouble, sizeof(check->trouble), "%s", rd_kafka_err2str(message->err));
@@ -285,6 +297,7 @@ static void look_at_anchors(struct kafka_watch *watch, struct log_check *checks,
         open_count -= take_sight(watch, checks, count, is_open, message);
         rd_kafka_message_destroy(message);
     }
+    (void)rd_kafka_resume_partitions(watch->client, list);
     (void)rd_kafka_assign(watch->client, NULL);
     for (size_t i = 0; i < count; i++) {
         if (!is_open[i])

@@ -120,3 +120,19 @@ def test_a_null_value_is_the_tombstone_of_its_stream_and_skipped_where_none_is_m
     projector.stop()
     assert lender_name(projector, 1) is None
     assert lender_name(projector, 2) == "Bank 2"
+
+
+def test_a_start_reads_the_last_record_of_each_partition_at_once_however_large_the_batches(own_kafka, examples, programs,
+                                                                                          store):
+    """Kafka lets only the first partition of a fetch exceed its limit: each of the others has to have its turn without waiting
+    a second for it, or a start takes as many seconds as there are partitions."""
+    topic = own_kafka.create_topic("all", partitions=6)
+    publisher = Publisher(own_kafka, examples, linger_ms=200, batch_size=900_000)
+    publish_lenders(publisher, topic, range(600), name="Bank " + 1000 * "x")
+    projector = programs.projector(store, own_kafka, topic).wait_caught_up()
+    projector.stop()
+    publish_lenders(publisher, topic, range(600))
+    projector.flags = ["--log-level", "debug"]
+    projector.start()
+    projector.wait_caught_up()
+    assert "couldn't be read in time" not in projector.log()
