@@ -38,6 +38,7 @@ extern const struct command command_digest;
 extern const struct command command_parked;
 extern const struct command command_generations;
 extern const struct command command_rebuild;
+extern const struct command command_compare;
 extern const struct command command_promote;
 extern const struct command command_rollback;
 extern const struct command command_drop;

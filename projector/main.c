@@ -18,10 +18,11 @@ static const struct {
     {&command_check, false},   {&command_run, true},       {&command_status, false},   {&command_digest, false},
     {&command_get, false},     {&command_parked, false},   {&command_generations, false}, {&command_promote, false},
     {&command_rollback, false}, {&command_drop, false},     {&command_rebuild, false},
+    {&command_compare, false},
 };
 
 /* Part of the language of this program, not of this version. */
-static const char *const later[] = {"compare", "relay", "verify"};
+static const char *const later[] = {"relay", "verify"};
 
 const char *const command_log_formats[] = {"text", "json", NULL};
 const char *const command_log_levels[] = {"debug", "info", "warn", "error", NULL};
