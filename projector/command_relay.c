@@ -7,6 +7,7 @@
 #include "ops/runtime/stop.h"
 #include "projector/command.h"
 #include "projector/database_settings.h"
+#include "projector/first_load.h"
 #include "projector/kafka_producer.h"
 #include "projector/relay.h"
 #include "projector/relay_admin.h"
@@ -18,6 +19,8 @@ enum {
     LOCK_WAIT_S = 1,
     LOCK_NAME_MAX = 64, /* MySQL's */
     BREAKER_LOOK_MS = 50,
+    FIRST_LOAD_RETRY_US = 10 * 1000 * 1000, /* of a chunk that has a wrong row: somebody may put it right */
+    LINE_EVERY_US = 10 * 1000 * 1000,
 };
 
 struct relay_settings {
@@ -33,6 +36,10 @@ struct relay_settings {
     int64_t poll_ms;
     int64_t batch_rows;
     int64_t batch_bytes;
+    struct config_list first_load;
+    bool is_first_load_again;
+    int64_t chunk_rows;
+    int64_t rows_per_s;
     struct config_list kafka;
 };
 
@@ -44,7 +51,7 @@ static const struct config_option options[] = {
     {.name = "init",
      .kind = CONFIG_FLAG,
      .offset = AT(is_init),
-     .help = "Makes the outbox table where there is none, and ends."},
+     .help = "Makes the outbox table where there is none, and that in which first loads note how far they are; ends."},
     {.name = "brokers",
      .kind = CONFIG_TEXT,
      .offset = AT(brokers),
@@ -61,7 +68,8 @@ static const struct config_option options[] = {
      .kind = CONFIG_TEXT,
      .offset = AT(schema),
      .placeholder = "FILE",
-     .help = "The descriptor set. Without it streams are told by the packages of types alone."},
+     .help =
+         "The descriptor set, needed for --first-load. Without it streams are told by the packages of types alone."},
     {.name = "outbox",
      .kind = CONFIG_TEXT,
      .offset = AT(outbox),
@@ -105,6 +113,31 @@ static const struct config_option options[] = {
      .min = 1024,
      .max = (int64_t)1 << 30,
      .help = "Payload bytes of a round; one row may have more."},
+    {.name = "first-load",
+     .kind = CONFIG_LIST,
+     .offset = AT(first_load),
+     .placeholder = "VIEW,...",
+     .help =
+         "Views whose first_load queries are published, once, beside the outbox. A load that was cut short goes on."},
+    {.name = "first-load-again",
+     .kind = CONFIG_FLAG,
+     .offset = AT(is_first_load_again),
+     .help = "Loads from the beginning also what was loaded before."},
+    {.name = "first-load-chunk",
+     .kind = CONFIG_INTEGER,
+     .offset = AT(chunk_rows),
+     .placeholder = "ROWS",
+     .fallback = "20000",
+     .min = 1,
+     .max = 1000 * 1000,
+     .help = "Rows of one snapshot and one Kafka transaction; all rows of a key stay together."},
+    {.name = "first-load-rate",
+     .kind = CONFIG_INTEGER,
+     .offset = AT(rows_per_s),
+     .placeholder = "ROWS/S",
+     .fallback = "0",
+     .max = 100 * 1000 * 1000,
+     .help = "The most that is read a second; 0: no limit."},
     {.name = "kafka",
      .kind = CONFIG_PAIRS,
      .offset = AT(kafka),
@@ -123,6 +156,10 @@ struct parts {
     struct relay relay;
     struct relay_figures figures;
     struct relay_admin *admin;
+    struct first_load_run *first_load; /* NULL: none is asked for */
+    int64_t first_load_due_us;
+    int64_t line_us;
+    struct err load_fault; /* of the row that the load waits at; kind 0: none */
     char *lock_name;
     char *transactional_id;
     bool has_relay;
@@ -131,6 +168,7 @@ struct parts {
 static void close_parts(struct parts *parts)
 {
     relay_admin_close(&parts->admin);
+    first_load_free(&parts->first_load);
     if (parts->has_relay)
         relay_release(&parts->relay);
     kafka_producer_free(&parts->producer);
@@ -148,6 +186,10 @@ static int init_table(const struct relay_settings *settings, struct parts *parts
 
     outbox_ddl(settings->outbox, &sql);
     int rc = parts->database.open(parts->database.self, err);
+    if (rc == 0)
+        rc = database_do(&parts->database, buf_text(&sql), err);
+    buf_clear(&sql);
+    first_load_ddl(settings->outbox, &sql);
     if (rc == 0)
         rc = database_do(&parts->database, buf_text(&sql), err);
     if (rc == 0)
@@ -182,6 +224,8 @@ static int open_parts(const struct relay_settings *settings, struct parts *parts
 
     if (settings->brokers == NULL || settings->topics.count == 0)
         return err_set(err, ERR_INPUT, "--%s is missing", settings->brokers == NULL ? "brokers" : "topics");
+    if (settings->first_load.count > 0 && settings->schema == NULL)
+        return err_set(err, ERR_INPUT, "--first-load needs the --schema that has the views");
     if (settings->schema != NULL)
         rc = schema_input_load(settings->schema, &parts->views, err);
     if (rc == 0)
@@ -207,6 +251,18 @@ static int open_parts(const struct relay_settings *settings, struct parts *parts
     };
     relay_init(&parts->relay, &relay);
     parts->has_relay = true;
+    struct first_load_options load = {
+        .relay = &parts->relay,
+        .views = parts->views,
+        .names = &settings->first_load,
+        .chunk_rows = (size_t)settings->chunk_rows,
+        .rows_per_s = settings->rows_per_s,
+        .is_again = settings->is_first_load_again,
+    };
+    if (settings->first_load.count > 0)
+        rc = first_load_new(&load, &parts->first_load, err);
+    if (rc < 0)
+        return rc;
     return relay_admin_open(settings->listen, &parts->relay, &parts->admin, err);
 }
 
@@ -217,10 +273,53 @@ static void rest(int64_t ms)
     poll(&stop, 1, (int)ms);
 }
 
+static void tell_first_load(struct parts *parts, int64_t now_us)
+{
+    struct buf line = BUF_INIT;
+
+    first_load_line(parts->first_load, &line);
+    log_progress(line.len > 0 ? buf_text(&line) : NULL);
+    if (line.len > 0 && now_us - parts->line_us >= LINE_EVERY_US) {
+        parts->line_us = now_us;
+        if (!log_has_terminal())
+            log_info("%s", buf_text(&line));
+    }
+    buf_release(&line);
+}
+
+/* The outbox goes first: a chunk is loaded when it has been drained. A row that can't be an event stops the load where it
+ * is, and nothing else. */
+static int load_some(struct parts *parts, bool *ret_worked, struct err *err)
+{
+    int64_t now_us = clock_monotonic_us(&clock_system);
+
+    if (now_us < parts->first_load_due_us)
+        return 0;
+    int rc = first_load_turn(parts->first_load, ret_worked, err);
+    parts->load_fault = rc == ERR_INPUT ? *err : (struct err){0};
+    if (rc == ERR_INPUT)
+        parts->first_load_due_us = now_us + FIRST_LOAD_RETRY_US;
+    tell_first_load(parts, now_us);
+    return rc;
+}
+
+/* One fault, one line in the log, until another or none takes its place. */
+static void tell(struct parts *parts, enum relay_outcome outcome, const struct err *problem, struct err *last_problem)
+{
+    relay_admin_tell(parts->admin, outcome, problem != NULL ? problem->text : NULL);
+    if (outcome == RELAY_WAITS && problem == NULL)
+        return;
+    if (problem != NULL && strcmp(last_problem->text, problem->text) != 0)
+        log_error("%s", problem->text);
+    else if (problem == NULL && last_problem->kind < 0)
+        log_info("the relay works again");
+    *last_problem = problem != NULL ? *problem : (struct err){0};
+}
+
 /* Until SIGTERM, or until it turns out that the set-up was wrong from the start. */
 static int follow(const struct relay_settings *settings, struct parts *parts, struct err *err)
 {
-    char last_problem[sizeof(err->text)] = "";
+    struct err last_problem = {0};
 
     while (!stop_requested()) {
         enum relay_outcome outcome = RELAY_GOES_ON;
@@ -228,13 +327,16 @@ static int follow(const struct relay_settings *settings, struct parts *parts, st
         int rc = relay_turn(&parts->relay, &outcome, err);
         if (rc == ERR_INPUT && !parts->relay.has_worked)
             return rc;
-        relay_admin_tell(parts->admin, outcome, rc < 0 ? err->text : NULL);
-        if (rc < 0 && strcmp(last_problem, err->text) != 0) /* one fault, one line */
-            log_error("%s", err->text);
-        else if (rc == 0 && outcome != RELAY_WAITS && last_problem[0] != '\0')
-            log_info("the relay works again");
-        if (rc < 0 || outcome != RELAY_WAITS)
-            memcpy(last_problem, rc < 0 ? err->text : "", rc < 0 ? sizeof(last_problem) : 1);
+        bool has_loaded = false;
+        if (rc == 0 && outcome == RELAY_DRAINED && parts->first_load != NULL &&
+            first_load_is_pending(parts->first_load)) {
+            rc = load_some(parts, &has_loaded, err);
+            if (rc == ERR_INPUT && !first_load_has_begun(parts->first_load))
+                return rc;
+        }
+        if (has_loaded)
+            outcome = RELAY_GOES_ON;
+        tell(parts, outcome, rc < 0 ? err : parts->load_fault.kind < 0 ? &parts->load_fault : NULL, &last_problem);
         if (rc < 0 || outcome == RELAY_WAITS)
             rest(BREAKER_LOOK_MS);
         else if (outcome == RELAY_DRAINED)

@@ -30,8 +30,8 @@ Tarn__View *options_read_view(struct span bytes, const char *place, struct mista
     }
     if (view->n_announce > 0)
         mistakes_add(mistakes, place, "announce", "%s", unsupported);
-    if (view->n_first_load > 0)
-        mistakes_add(mistakes, place, "first_load", "%s", unsupported);
+    for (size_t i = 0; i < view->n_first_load; i++)
+        refuse_unknown(&view->first_load[i]->base, "`first_load`", place, mistakes);
     if (view->ttl != NULL)
         mistakes_add(mistakes, place, "ttl", "%s", unsupported);
     return view;

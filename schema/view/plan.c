@@ -12,6 +12,7 @@
 #include "schema/base/mem.h"
 #include "schema/view/compiler.h"
 #include "schema/view/event_plan.h"
+#include "schema/view/first_load.h"
 #include "schema/view/handler.h"
 #include "schema/view/ownership.h"
 #include "schema/view/rules.h"
@@ -248,4 +249,5 @@ static void compile_view(struct compiler *compiler, struct view_draft *draft, si
         mistakes_add(compiler->mistakes, draft->place, "on", "more than %d handlers in all views", HANDLERS_MAX);
     else
         compile_handlers(compiler, draft, has_keys);
+    first_load_compile(compiler, draft);
 }

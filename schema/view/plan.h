@@ -159,6 +159,13 @@ struct stream {
     size_t number; /* in the set, by name */
 };
 
+/* SQL on the write database whose rows are events that the view takes; their columns carry the event's field names. */
+struct first_load {
+    const char *sql;               /* one query; others are put around it */
+    const char *key_column;        /* of its result; it is cut into chunks by it */
+    const struct handler *handler; /* the view's first for the event; its owner is a path of the event */
+};
+
 struct view {
     const char *name; /* URL segment */
     uint16_t number;  /* in the set, by name: part of the store's keys */
@@ -173,6 +180,8 @@ struct view {
     const struct stream *const *field_streams;
     const struct message_rules *rules; /* never NULL; may be empty */
     int32_t utc_offset_s;
+    const struct first_load *first_loads; /* as written */
+    size_t first_load_count;
     const struct view_set *set;
 };
 
