@@ -5,6 +5,7 @@
 #include "projector/cache.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <stdlib.h>
 
 #include "projector/cache_slots.h"
@@ -101,9 +102,40 @@ static void lru_add(struct cache *cache, struct cache_row *row)
 
 /* --- finding and changing rows --- */
 
-static uint64_t row_hash(enum store_table table, struct span key)
+/* The first 8 bytes, big-endian. */
+static uint64_t key_order(const uint8_t *key)
 {
-    return hash64(key) + (uint64_t)table * 0x9e3779b97f4a7c15u;
+    uint64_t order;
+
+    memcpy(&order, key, sizeof(order));
+    return be64toh(order);
+}
+
+static unsigned view_number_of(struct span key)
+{
+    return (unsigned)span_bytes(key)[8] << 8 | span_bytes(key)[9];
+}
+
+static bool is_by_owner(const struct cache *cache, enum store_table table, struct span key)
+{
+    if (table != TABLE_VIEWS || key.len < OWNER_PREFIX_BYTES)
+        return false;
+    unsigned view = view_number_of(key);
+    return view < cache->view_count && cache->by_owner[view];
+}
+
+/* The owner's hash is all the hash that a view needs which has one row per owner; where it may have thousands, the whole
+ * key is hashed, or their slots would stand in one heap. */
+static uint64_t view_hash(uint64_t owner_hash, unsigned view_number)
+{
+    return owner_hash + (uint64_t)view_number * 0x9e3779b97f4a7c15u;
+}
+
+static uint64_t row_hash(const struct cache *cache, enum store_table table, struct span key)
+{
+    if (table == TABLE_VIEWS && key.len >= VIEW_KEY_PREFIX_BYTES && !is_by_owner(cache, table, key))
+        return view_hash(key_order(key.at), view_number_of(key));
+    return hash64(key) + ((uint64_t)table + 1) * 0xd6e8feb86659fd93u;
 }
 
 static struct cache_row *find_hashed(const struct cache *cache, enum store_table table, uint64_t hash, struct span key)
@@ -119,7 +151,7 @@ static struct cache_row *find_hashed(const struct cache *cache, enum store_table
 
 struct cache_row *cache_find(struct cache *cache, enum store_table table, struct span key)
 {
-    struct cache_row *row = find_hashed(cache, table, row_hash(table, key), key);
+    struct cache_row *row = find_hashed(cache, table, row_hash(cache, table, key), key);
 
     if (row != NULL && row->state == ROW_CLEAN && cache->lru->next != row) {
         lru_remove(row);
@@ -128,10 +160,33 @@ struct cache_row *cache_find(struct cache *cache, enum store_table table, struct
     return row;
 }
 
+void cache_prefetch(const struct cache *cache, uint64_t owner_hash, uint16_t view_number, enum cache_prefetch what)
+{
+    enum { LINE_BYTES = 64, VALUE_LINES = 12 }; /* of a value whose length isn't known yet; most end before */
+    uint64_t hash = view_hash(owner_hash, view_number);
+    const struct slot *slot = &cache->rows.at[hash & cache->rows.mask];
+
+    if (what == CACHE_PREFETCH_SLOT) {
+        __builtin_prefetch(slot);
+        return;
+    }
+    for (size_t i = hash & cache->rows.mask; slot->row != NULL && slot->hash != hash; slot = &cache->rows.at[i])
+        i = (i + 1) & cache->rows.mask;
+    if (slot->row == NULL)
+        return;
+    if (what == CACHE_PREFETCH_ROW) {
+        __builtin_prefetch(slot->row);
+        __builtin_prefetch((const uint8_t *)slot->row + LINE_BYTES);
+        return;
+    }
+    for (size_t i = 0; slot->row->value != NULL && i < VALUE_LINES; i++)
+        __builtin_prefetch((const uint8_t *)slot->row->value + i * LINE_BYTES);
+}
+
 struct cache_row *cache_add_clean(struct cache *cache, enum store_table table, struct span key, bool is_absent,
                                   struct span value)
 {
-    struct cache_row *row = add_row(cache, table, row_hash(table, key), key);
+    struct cache_row *row = add_row(cache, table, row_hash(cache, table, key), key);
 
     set_value(cache, row, is_absent, value);
     lru_add(cache, row);
@@ -150,7 +205,7 @@ void cache_put_absent(struct cache *cache, enum store_table table, struct span k
 
 static void put(struct cache *cache, enum store_table table, struct span key, bool is_absent, struct span value)
 {
-    uint64_t hash = row_hash(table, key);
+    uint64_t hash = row_hash(cache, table, key);
     struct cache_row *row = find_hashed(cache, table, hash, key);
 
     if (row == NULL) {
@@ -243,14 +298,6 @@ static void set_value(struct cache *cache, struct cache_row *row, bool is_absent
 static struct owner_link *link_of(struct cache_row *row)
 {
     return (struct owner_link *)(void *)((uint8_t *)row - sizeof(struct owner_link));
-}
-
-static bool is_by_owner(const struct cache *cache, enum store_table table, struct span key)
-{
-    if (table != TABLE_VIEWS || key.len < OWNER_PREFIX_BYTES)
-        return false;
-    unsigned view = (unsigned)span_bytes(key)[8] << 8 | span_bytes(key)[9];
-    return view < cache->view_count && cache->by_owner[view];
 }
 
 static uint64_t owner_hash_of(const uint8_t *key)
@@ -356,15 +403,6 @@ static void free_row(struct cache *cache, struct cache_row *row)
 }
 
 /* --- jobs --- */
-
-static uint64_t key_order(const uint8_t *key)
-{
-    uint64_t order = 0;
-
-    for (unsigned i = 0; i < 8; i++)
-        order = order << 8 | key[i];
-    return order;
-}
 
 void cache_freeze(struct cache *cache, unsigned range, struct cache_frozen_list *list)
 {

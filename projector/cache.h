@@ -61,6 +61,11 @@ void cache_free(struct cache **cache);
 /* NULL: not here. A hit makes the row the most recently used. The row stays where it is until something is added. */
 struct cache_row *cache_find(struct cache *cache, enum store_table table, struct span key);
 
+/* Asks the CPU for what cache_find() of a view will read, if its whole key is the owner: three misses one behind the
+ * other, so three calls, in this order and some time apart. */
+enum cache_prefetch { CACHE_PREFETCH_SLOT, CACHE_PREFETCH_ROW, CACHE_PREFETCH_VALUE };
+void cache_prefetch(const struct cache *cache, uint64_t owner_hash, uint16_t view_number, enum cache_prefetch what);
+
 /* A row that isn't here yet, as the store has it: clean. is_absent: the store has none. */
 struct cache_row *cache_add_clean(struct cache *cache, enum store_table table, struct span key, bool is_absent,
                                   struct span value);

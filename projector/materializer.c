@@ -12,6 +12,7 @@
 #include "projector/decisions.h"
 #include "projector/flush_policy.h"
 #include "projector/flusher.h"
+#include "projector/foresight.h"
 #include "schema/base/mem.h"
 
 enum { RETRY_FIRST_MS = 100, RETRY_MAX_MS = 10 * 1000, BUSY_WAIT_US = 1000 };
@@ -171,13 +172,17 @@ int materializer_handle(struct materializer *materializer, const struct record *
     size_t handled = 0;
     int rc = 0;
 
+    struct foresight foresight;
+
     m->is_full = false;
+    foresight_begin(&foresight, m->intake, m->rows.cache, records, count);
     for (; rc == 0 && handled < count; handled++) {
         /* With nothing left to commit, waiting wouldn't make room. */
         if (!cache_trim(m->rows.cache) && (m->is_in_flight || cache_dirty_rows(m->rows.cache) > 0)) {
             m->is_full = true;
             break;
         }
+        foresight_look(&foresight, handled);
         rc = handle_record(m, &records[handled], tally, err);
     }
     count_batch(tally);

@@ -5,6 +5,8 @@
  * event would do to a view that it erases is of no account, mistakes included. */
 #include "projector/projection.h"
 
+#include <assert.h>
+
 #include "projector/projection_convert.h"
 #include "projector/projection_effect.h"
 #include "projector/projection_fault.h"
@@ -14,8 +16,14 @@
 #include "schema/message/sealed.h"
 #include "schema/view/key.h"
 
+/* A whole key and one more field, each byte of which may be escaped, before it is found to be too long. */
+enum { KEY_ROOM_BYTES = KEY_BYTES_MAX + 2 * KEY_BYTES_MAX + 2 };
+
 /* Handlers that run oftener than this on an event's elements may make a view that is far larger than the event. */
 enum { RUNS_BEFORE_MEASURING = 64 };
+
+/* What an event mostly adds to a view at most. */
+enum { GROWTH_BYTES = 1024 };
 
 struct projection {
     const struct event_plan *plan;
@@ -297,8 +305,15 @@ static int key_value(struct projection *run, const struct handler *handler, size
         return rc;
     }
 
+    const struct assignment *key = &handler->keys[index];
+    const ProtobufCMessage *start = key->source.from_element ? run->scope.element : run->scope.event;
+    if (key->shortcut.bytes != 0 && !key->shortcut.is_asked && start != NULL) {
+        *ret_value = message_get_item(field, message_at(start, key->shortcut.from));
+        return 0;
+    }
+
     struct sourced sourced;
-    int rc = source_read(&handler->keys[index].source, &run->scope, &sourced);
+    int rc = source_read(&key->source, &run->scope, &sourced);
     if (rc == 0)
         rc = convert_sourced(&sourced, field, (struct view_place){1, NULL}, &run->scope, ret_value);
     if (rc == 0 && ret_value->kind == VALUE_ABSENT)
@@ -345,7 +360,8 @@ static int resolve_key(struct projection *run, const struct handler *handler, st
 {
     const struct view *view = handler->view;
     size_t count = run->scope.event ? handler->key_count : 1;
-    struct buf key = BUF_INIT;
+    uint8_t room[KEY_ROOM_BYTES];
+    struct buf key = {room, 0, sizeof(room)}; /* never grows */
     int rc = 0;
 
     size_t whole = 0; /* length of the fields that are known to be good */
@@ -363,7 +379,7 @@ static int resolve_key(struct projection *run, const struct handler *handler, st
         whole = key.len;
     if (whole > 0)
         *ret_key = span_of(arena_copy(run->arena, key.at, whole), whole);
-    buf_release(&key);
+    assert(key.at == room);
     return rc;
 }
 
@@ -399,8 +415,7 @@ static int check_size(struct projection *run, const struct working_view *view, s
     return err_prefix(run->fault.err, "%s (%s)", type->name, run->plan->event->full_name);
 }
 
-static int gather_view(struct projection *run, const struct working_view *view, struct buf *buf,
-                       struct projection_effects *effects)
+static int gather_view(struct projection *run, const struct working_view *view, struct projection_effects *effects)
 {
     bool is_gone = !view->is_made && !holds_anything(view);
 
@@ -419,17 +434,16 @@ static int gather_view(struct projection *run, const struct working_view *view, 
         if (rc < 0)
             return rc;
     }
-    buf_clear(buf);
-    message_encode(view->message, buf);
-    if (view->was_there && view->is_made == view->before.is_made && span_equal(buf_span(buf), view->before.bytes))
+    struct span bytes = message_encode_in(view->message, view->before.bytes.len + GROWTH_BYTES, run->arena);
+    if (view->was_there && view->is_made == view->before.is_made && span_equal(bytes, view->before.bytes))
         return 0;
-    int rc = check_size(run, view, buf->len);
+    int rc = check_size(run, view, bytes.len);
     if (rc < 0)
         return rc;
     effects->changes[effects->change_count++] = (struct view_change){
         .view = view->view,
         .key = view->key,
-        .after = {view->is_made, span_of(arena_copy(run->arena, buf->at, buf->len), buf->len)},
+        .after = {view->is_made, bytes},
     };
     return 0;
 }
@@ -441,14 +455,12 @@ static int gather(struct projection *run, struct projection_effects *ret_effects
         .erasure_count = run->erasure_count,
         .erased_count = run->erased_count,
     };
-    struct buf buf = BUF_INIT;
     int rc = 0;
 
     effects.changes = arena_alloc(run->arena, run->views.count * sizeof(*effects.changes));
     for (const struct working_view *view = run->views.first; view != NULL && rc == 0; view = view->next)
         if (!view->is_erased)
-            rc = gather_view(run, view, &buf, &effects);
-    buf_release(&buf);
+            rc = gather_view(run, view, &effects);
     if (rc == 0)
         *ret_effects = effects;
     return rc;

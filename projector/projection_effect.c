@@ -37,8 +37,6 @@ static const struct effect_row effect_rows[] = {
 static int pick_steps(const struct handler *handler, const struct source_scope *scope, struct picked_step **ret_steps);
 static ProtobufCMessage *walk(const struct handler *handler, const struct picked_step *steps, ProtobufCMessage *view,
                               struct view_place *place, struct touched *touched, const struct source_scope *scope);
-static void touch_target(const struct handler *handler, ProtobufCMessage *target, struct view_place place,
-                         struct touched *touched);
 static bool remove_matches(const struct picked_step *steps, size_t count, ProtobufCMessage *message,
                            struct touched *touched, const struct source_scope *scope);
 static void delete_part(const struct handler *handler, ProtobufCMessage *view);
@@ -64,7 +62,10 @@ int effect_apply(const struct handler *handler, const struct source_scope *scope
     assert(effect_rows[handler->effect].at_target != NULL);
     struct view_place place = {1, handler->view->rules};
     ProtobufCMessage *target = walk(handler, steps, view, &place, touched, scope);
-    touch_target(handler, target, place, touched);
+    if (handler->makes_all_due)
+        touched_everything(touched);
+    if (handler->makes_target_due)
+        touched_add(touched, target, NULL);
     rc = source_spend(scope, 1);
     if (rc < 0)
         return rc;
@@ -76,18 +77,28 @@ bool effect_makes_view(enum effect effect)
     return effect_rows[effect].makes_view;
 }
 
-/* Most sources are a field that is taken as it is: of the target's kind, neither able to be unset. Then its bytes are
- * the value, and nothing needs to be evaluated and converted. NULL: another source. Not so enums, which go by name, and
- * floats, which go by double. */
-static inline const struct field_type *source_as_it_is(const struct source *source, const struct field_type *to)
+/* False: the shortcut finds no value. */
+static inline bool shortcut_has_value(const struct shortcut *shortcut, const ProtobufCMessage *start)
 {
-    if (source->kind != SOURCE_PATH || source->path.count != 1)
-        return NULL;
-    const struct field_type *from = source->path.fields[0];
-    if (from->presence != PRESENCE_IMPLICIT || to->presence != PRESENCE_IMPLICIT || from->kind != to->kind ||
-        to->kind == KIND_ENUM || to->kind == KIND_FLOAT)
-        return NULL;
-    return from;
+    return !shortcut->is_asked || *(const protobuf_c_boolean *)message_at(start, shortcut->from_has) != 0;
+}
+
+static inline void take_shortcut(const struct shortcut *shortcut, const ProtobufCMessage *start,
+                                 ProtobufCMessage *target)
+{
+    const void *from = message_at(start, shortcut->from);
+    void *to = message_at(target, shortcut->to);
+
+    if (!shortcut_has_value(shortcut, start))
+        return;
+    if (shortcut->bytes == 16)
+        memcpy(to, from, 16);
+    else if (shortcut->bytes == 8)
+        memcpy(to, from, 8);
+    else
+        memcpy(to, from, 4);
+    if (shortcut->is_marked)
+        *(protobuf_c_boolean *)message_at(target, shortcut->to_has) = 1;
 }
 
 /* --- the way --------------------------------------------------------------------------------------------------- */
@@ -107,10 +118,10 @@ static int pick_steps(const struct handler *handler, const struct source_scope *
             static const struct view_place nowhere = {0, NULL}; /* matters to messages only */
             const struct field_type *bracket = step->brackets[n].target;
             struct sourced sourced;
-            const struct field_type *from = source_as_it_is(&step->brackets[n].source, bracket);
+            const struct shortcut *shortcut = &step->brackets[n].shortcut;
             const ProtobufCMessage *start = step->brackets[n].source.from_element ? scope->element : scope->event;
-            if (from != NULL && start != NULL) {
-                steps[i].values[n] = message_get_item(from, message_at(start, from->offset));
+            if (shortcut->bytes != 0 && start != NULL && shortcut_has_value(shortcut, start)) {
+                steps[i].values[n] = message_get_item(bracket, message_at(start, shortcut->from));
                 continue;
             }
             int rc = source_read(&step->brackets[n].source, scope, &sourced);
@@ -127,14 +138,15 @@ static int pick_steps(const struct handler *handler, const struct source_scope *
     return 0;
 }
 
-static bool is_match(const struct picked_step *picked, const ProtobufCMessage *element)
+static inline bool is_match(const struct picked_step *picked, const ProtobufCMessage *element)
 {
     for (size_t i = 0; i < picked->step->bracket_count; i++) {
         const struct field_type *bracket = picked->step->brackets[i].target;
         if (bracket->kind == KIND_STRING && bracket->presence == PRESENCE_IMPLICIT) { /* as nearly all of them are */
             union message_item room;
             const ProtobufCBinaryData *text = message_peek_item(element, bracket, &room);
-            if (!span_equal(span_of(text->data, text->len), picked->values[i].text))
+            if (text->len != picked->values[i].text.len ||
+                !span_equal(span_of(text->data, text->len), picked->values[i].text))
                 return false;
         } else if (value_compare(message_peek(element, bracket), picked->values[i]) != 0) {
             return false;
@@ -169,7 +181,8 @@ static ProtobufCMessage *find_or_append(const struct picked_step *picked, Protob
             return message_unseal(items[at]);
     }
     ProtobufCMessage *element = append_element(message, list, scope->arena);
-    touched_add(touched, element, NULL);
+    if (picked->step->rules != NULL)
+        touched_add(touched, element, NULL);
     for (size_t i = 0; i < picked->step->bracket_count; i++)
         message_set(element, picked->step->brackets[i].target, picked->values[i]);
     return element;
@@ -183,35 +196,19 @@ static ProtobufCMessage *walk(const struct handler *handler, const struct picked
 
     for (size_t i = 0; i < handler->into_count; i++) {
         const struct field_type *field = steps[i].step->field;
-        touched_add(touched, at, field);
+        if (place->rules != NULL)
+            touched_add(touched, at, field);
+        *place = (struct view_place){place->depth + 1, steps[i].step->rules};
         if (field->presence == PRESENCE_REPEATED) {
             at = find_or_append(&steps[i], at, touched, scope);
         } else {
             bool is_new = message_get_message(at, field) == NULL;
             at = message_make_message(at, field, scope->arena);
-            if (is_new)
+            if (is_new && place->rules != NULL)
                 touched_add(touched, at, NULL);
         }
-        *place = view_place_inside(*place, field);
     }
     return at;
-}
-
-static void touch_target(const struct handler *handler, ProtobufCMessage *target, struct view_place place,
-                         struct touched *touched)
-{
-    bool has_lists = handler->effect == EFFECT_REPLACE;
-
-    if (place.rules == NULL)
-        return;
-    for (size_t i = 0; i < handler->assignment_count; i++) {
-        const struct field_type *field = handler->assignments[i].target;
-        if (field->kind == KIND_MESSAGE && view_place_inside(place, field).rules != NULL)
-            touched_everything(touched); /* messages from the event have never held their rules */
-        has_lists = has_lists || field->presence == PRESENCE_REPEATED;
-    }
-    if (has_lists)
-        touched_add(touched, target, NULL);
 }
 
 /* --- what is done there ---------------------------------------------------------------------------------------- */
@@ -222,10 +219,9 @@ static int effect_merge(const struct handler *handler, const struct source_scope
     for (size_t i = 0; i < handler->assignment_count; i++) {
         const struct assignment *assignment = &handler->assignments[i];
         struct sourced sourced;
-        const struct field_type *from = source_as_it_is(&assignment->source, assignment->target);
         const ProtobufCMessage *start = assignment->source.from_element ? scope->element : scope->event;
-        if (from != NULL && start != NULL) {
-            memcpy(message_at(target, assignment->target->offset), message_at(start, from->offset), from->element_size);
+        if (assignment->shortcut.bytes != 0 && start != NULL) {
+            take_shortcut(&assignment->shortcut, start, target);
             continue;
         }
         int rc = source_read(&assignment->source, scope, &sourced);

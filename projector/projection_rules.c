@@ -6,7 +6,6 @@
 
 #include "projector/projection_convert.h"
 #include "projector/projection_sort.h"
-#include "schema/message/sealed.h"
 
 static int apply_to_child(const struct message_rules *rules, const struct field_type *field, ProtobufCMessage *message,
                           const struct touched *touched, const struct source_scope *scope);
@@ -109,6 +108,20 @@ static int take_element(const struct derived_field *derived, struct value value,
     return 0;
 }
 
+/* One field of 4 bytes that holds a whole number and is always there. */
+static bool is_plain_number(const struct field_path *path)
+{
+    return path->count == 1 && path->fields[0]->presence == PRESENCE_IMPLICIT && path->fields[0]->element_size == 4 &&
+           (value_kind_of(path->fields[0]->kind) == VALUE_INT || value_kind_of(path->fields[0]->kind) == VALUE_UINT);
+}
+
+static int64_t plain_number(const ProtobufCMessage *message, const struct field_type *field, union message_item *room)
+{
+    const void *item = message_peek_item(message, field, room);
+
+    return value_kind_of(field->kind) == VALUE_UINT ? (int64_t) *(const uint32_t *)item : *(const int32_t *)item;
+}
+
 static int walk_list(const struct derived_field *derived, const ProtobufCMessage *message,
                      const struct source_scope *scope, struct derivation_state *state)
 {
@@ -120,6 +133,17 @@ static int walk_list(const struct derived_field *derived, const ProtobufCMessage
 
     if (derived->derivation == DERIVE_COUNT && derived->where_count == 0) {
         state->count = count;
+        return 0;
+    }
+    if (derived->derivation == DERIVE_COUNT && derived->where_count == 1 && derived->where[0].is_plain) {
+        for (size_t i = 0; i < count; i++)
+            state->count += condition_holds_plainly(&derived->where[0], messages[i]);
+        return 0;
+    }
+    if (derived->derivation == DERIVE_SUM && derived->where_count == 0 && is_plain_number(&derived->value)) {
+        union message_item room;
+        for (size_t i = 0; i < count; i++)
+            state->sum.whole += plain_number(messages[i], derived->value.fields[0], &room);
         return 0;
     }
     for (size_t i = 0; i < count && !state->is_done; i++) {
@@ -156,13 +180,20 @@ static int derive(const struct message_rules *rules, const struct derived_field 
     if (rc < 0)
         return rc;
 
-    if (derived->derivation == DERIVE_COUNT)
+    const struct field_type *target = derived->target;
+    bool is_count = derived->derivation == DERIVE_COUNT;
+    if (is_count && state.count <= INT32_MAX && target->presence == PRESENCE_IMPLICIT && target->element_size == 4 &&
+        number_kind_is_whole(target->kind)) { /* as nearly all of them are */
+        *(uint32_t *)message_at(message, target->offset) = (uint32_t)state.count;
+        return 0;
+    }
+    if (is_count)
         state.sum = (struct number){false, (whole_number)state.count, 0};
-    if (derived->derivation == DERIVE_COUNT || derived->derivation == DERIVE_SUM) {
+    if (is_count || derived->derivation == DERIVE_SUM) {
         if (!number_fit(state.sum, derived->target->kind, &result))
             return projection_fault_set(scope->fault, PARK_OVERFLOW, "%s.%s: the %s doesn't fit",
                                         derived->target->parent->name, derived->target->name,
-                                        derived->derivation == DERIVE_COUNT ? "count" : "sum");
+                                        is_count ? "count" : "sum");
         message_set(message, derived->target, result);
         return 0;
     }

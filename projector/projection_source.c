@@ -5,36 +5,10 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "schema/message/sealed.h"
-
 static void path_read(const struct field_path *path, const ProtobufCMessage *start, struct sourced *ret_sourced);
 static void sourced_time(int64_t time_ms, struct sourced *ret_sourced);
 static int sourced_date(const struct source *source, const struct source_scope *scope, struct sourced *ret_sourced);
 static bool condition_holds(enum comparison comparison, const struct sourced *left, const struct sourced *right);
-
-static inline int compare_integers(int64_t a, int64_t b)
-{
-    return (a > b) - (a < b);
-}
-
-static inline bool order_holds(enum comparison comparison, int order)
-{
-    switch (comparison) {
-    case COMPARE_EQUAL:
-        return order == 0;
-    case COMPARE_NOT_EQUAL:
-        return order != 0;
-    case COMPARE_LESS:
-        return order < 0;
-    case COMPARE_LESS_EQUAL:
-        return order <= 0;
-    case COMPARE_GREATER:
-        return order > 0;
-    case COMPARE_GREATER_EQUAL:
-        return order >= 0;
-    }
-    return false;
-}
 
 int source_spend(const struct source_scope *scope, uint64_t work)
 {
@@ -75,30 +49,6 @@ int source_read(const struct source *source, const struct source_scope *scope, s
     return projection_fault_set(scope->fault, PARK_BAD_VALUE, "a source of an unknown kind");
 }
 
-/* Most conditions ask for one value of a field that is always there (`risk = 'HIGH'`): no source to evaluate, and no
- * NaN to heed. False: this isn't one of them. */
-static bool holds_plainly(const struct condition *condition, const struct source_scope *scope, bool *ret_holds)
-{
-    const ProtobufCMessage *start = condition->left_from_element ? scope->element : scope->event;
-    const struct field_type *field = condition->left.fields[0];
-    const struct value *literal = &condition->right.literal;
-
-    if (condition->right.kind != SOURCE_LITERAL || condition->left.count != 1 || start == NULL ||
-        field->presence != PRESENCE_IMPLICIT)
-        return false;
-    union message_item room;
-    const void *left = message_peek_item(start, field, &room);
-    int order;
-    if (field->kind == KIND_ENUM && literal->kind == VALUE_ENUM && !field->enumeration->is_closed)
-        order = compare_integers(*(const int32_t *)left, literal->integer);
-    else if (field->kind == KIND_UINT32 && literal->kind == VALUE_UINT && literal->natural <= INT64_MAX)
-        order = compare_integers(*(const uint32_t *)left, (int64_t)literal->natural);
-    else
-        return false;
-    *ret_holds = order_holds(condition->comparison, order);
-    return true;
-}
-
 int conditions_hold(const struct condition *conditions, size_t count, const struct source_scope *scope,
                     bool *ret_hold)
 {
@@ -106,15 +56,15 @@ int conditions_hold(const struct condition *conditions, size_t count, const stru
         const struct condition *condition = &conditions[i];
         struct sourced left;
         struct sourced right;
-        bool holds;
+        const ProtobufCMessage *start = condition->left_from_element ? scope->element : scope->event;
 
-        if (holds_plainly(condition, scope, &holds)) {
-            if (holds)
+        if (condition->is_plain && start != NULL) {
+            if (condition_holds_plainly(condition, start))
                 continue;
             *ret_hold = false;
             return 0;
         }
-        path_read(&condition->left, condition->left_from_element ? scope->element : scope->event, &left);
+        path_read(&condition->left, start, &left);
         int rc = source_read(&condition->right, scope, &right);
         if (rc < 0)
             return rc;
@@ -340,5 +290,5 @@ static bool condition_holds(enum comparison comparison, const struct sourced *le
     if (left->kind == SOURCED_NOTHING || right->kind == SOURCED_NOTHING || is_nan(left) || is_nan(right))
         return comparison == COMPARE_NOT_EQUAL;
 
-    return order_holds(comparison, sourced_compare(left, right));
+    return comparison_holds(comparison, sourced_compare(left, right));
 }

@@ -4,6 +4,7 @@
 
 #include "projector/projection_fault.h"
 #include "projector/projection_number.h"
+#include "schema/message/sealed.h"
 #include "schema/view/plan.h"
 
 /* What a source may look at. */
@@ -47,6 +48,36 @@ struct sourced {
 /* Evaluates a source. ERR_INPUT: a day() or month() outside of the years 1 to 9999. Texts live as long as the event,
  * the plan and the arena. */
 MUST_CHECK int source_read(const struct source *source, const struct source_scope *scope, struct sourced *ret_sourced);
+
+static inline bool comparison_holds(enum comparison comparison, int order)
+{
+    switch (comparison) {
+    case COMPARE_EQUAL:
+        return order == 0;
+    case COMPARE_NOT_EQUAL:
+        return order != 0;
+    case COMPARE_LESS:
+        return order < 0;
+    case COMPARE_LESS_EQUAL:
+        return order <= 0;
+    case COMPARE_GREATER:
+        return order > 0;
+    case COMPARE_GREATER_EQUAL:
+        return order >= 0;
+    }
+    return false;
+}
+
+/* Of a condition that is_plain: no source to evaluate, and no NaN to heed. start is what its left side starts from, and
+ * may be sealed. */
+static inline bool condition_holds_plainly(const struct condition *condition, const ProtobufCMessage *start)
+{
+    union message_item room;
+    const void *left = message_peek_item(start, condition->left.fields[0], &room);
+    int64_t number = condition->is_plain_unsigned ? (int64_t) *(const uint32_t *)left : *(const int32_t *)left;
+
+    return comparison_holds(condition->comparison, (number > condition->plain) - (number < condition->plain));
+}
 
 /* Whether all of them hold. A side that isn't set, or NaN, makes every comparison false but !=. */
 MUST_CHECK int conditions_hold(const struct condition *conditions, size_t count, const struct source_scope *scope,

@@ -113,9 +113,10 @@ size_t message_encoded_size(const ProtobufCMessage *message)
 /* --- backwards: each of these writes before `start` and returns where it began ------------------------------------ */
 
 struct encoder {
-    struct buf *buf;
-    uint8_t *limit; /* end of what the buffer held already */
-    uint8_t *end;   /* of its room, where writing began */
+    struct buf *buf;     /* where the bytes go, or NULL: */
+    struct arena *arena; /* here */
+    uint8_t *limit;      /* where the room begins: behind what the buffer held already */
+    uint8_t *end;        /* of the room, where writing began */
 };
 
 /* A tag, and a number or a length. */
@@ -126,9 +127,15 @@ static uint8_t *write_message(struct encoder *encoder, const ProtobufCMessage *m
 static COLD uint8_t *make_room(struct encoder *encoder, uint8_t *start, size_t bytes)
 {
     struct buf *buf = encoder->buf;
-    size_t old_capacity = buf->capacity;
     size_t written = (size_t)(encoder->end - start);
 
+    if (buf == NULL) {
+        size_t larger = 2 * (size_t)(encoder->end - encoder->limit) + bytes;
+        encoder->limit = arena_alloc(encoder->arena, larger);
+        encoder->end = encoder->limit + larger;
+        return memcpy(encoder->end - written, start, written);
+    }
+    size_t old_capacity = buf->capacity;
     buf_grow(buf, old_capacity - buf->len + bytes);
     encoder->limit = buf->at + buf->len;
     encoder->end = buf->at + buf->capacity;
@@ -249,4 +256,14 @@ void message_encode(const ProtobufCMessage *message, struct buf *buf)
     size_t written = (size_t)(encoder.end - start);
     memmove(encoder.limit, start, written);
     buf->len += written;
+}
+
+struct span message_encode_in(const ProtobufCMessage *message, size_t room_bytes, struct arena *arena)
+{
+    struct encoder encoder = {.arena = arena};
+
+    encoder.limit = arena_alloc(arena, room_bytes + HEAD_BYTES_MAX);
+    encoder.end = encoder.limit + room_bytes + HEAD_BYTES_MAX;
+    uint8_t *start = write_message(&encoder, message, encoder.end);
+    return span_of(start, (size_t)(encoder.end - start));
 }

@@ -27,6 +27,8 @@ MUST_CHECK int message_decode_own(const struct message_type *type, struct span b
 /* Appends the canonical bytes: fields by number, implicit zeros left out, lists as they stand. Equal messages give
  * equal bytes. */
 void message_encode(const ProtobufCMessage *message, struct buf *buf);
+/* The same bytes in the arena. room_bytes: what they are thought to need; a wrong guess costs a copy. */
+struct span message_encode_in(const ProtobufCMessage *message, size_t room_bytes, struct arena *arena);
 size_t message_encoded_size(const ProtobufCMessage *message);
 
 /* Encoded size of one field with its tags: what it adds to message_encoded_size(). */

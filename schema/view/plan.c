@@ -18,6 +18,7 @@
 #include "schema/view/rules.h"
 #include "schema/view/stream.h"
 #include "schema/view/view_options.h"
+#include "schema/view/shortcut.h"
 
 /* All drafts of a set, in the order of the descriptor set. */
 struct draft_list {
@@ -69,6 +70,8 @@ int view_set_load(struct span descriptor_set, struct view_set **ret_set, struct 
             rc = err_set(err, ERR_INPUT, "%s", mistakes->lines[0]);
         else if (mistakes->count > 0)
             rc = err_set(err, ERR_INPUT, "%zu mistakes, the first: %s", mistakes->count, mistakes->lines[0]);
+        else
+            shortcuts_find(set);
     }
     if (rc < 0)
         view_set_free(&set);

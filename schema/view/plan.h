@@ -55,14 +55,28 @@ struct condition {
     struct field_path left;
     enum comparison comparison;
     struct source right;
+    bool is_plain; /* left is one field of 4 bytes that is always there, right is `plain`: as most conditions are */
+    bool is_plain_unsigned;
+    int64_t plain;
 };
 
 /* --- handlers --------------------------------------------------------------------------------------------------- */
+
+/* How most values get where they belong: copied as they stand. Offsets into the event's, or the element's, message and
+ * into the target's. */
+struct shortcut {
+    uint8_t bytes;  /* of the value in memory: 4, 8 or 16; 0: no shortcut, it is evaluated and converted */
+    bool is_asked;  /* from_has says whether there is a value */
+    bool is_marked; /* to_has says that there is */
+    uint32_t from, from_has;
+    uint32_t to, to_has;
+};
 
 /* One field of a target and where its value comes from. */
 struct assignment {
     const struct field_type *target;
     struct source source;
+    struct shortcut shortcut;
 };
 
 /* One step of `into`: a sub-message, or a list with the fields that identify its element. Neither is ever a map or a
@@ -71,6 +85,7 @@ struct path_step {
     const struct field_type *field;
     const struct assignment *brackets; /* NULL for a sub-message, and for the list that APPEND ends in */
     size_t bracket_count;
+    const struct message_rules *rules; /* of the message that the step leads to; NULL: none there or below */
 };
 
 struct view;
@@ -102,6 +117,9 @@ struct handler {
     size_t key_count;
     const struct condition *when;
     size_t when_count;
+    const struct message_rules *target_rules; /* NULL: none there or below */
+    bool makes_all_due;    /* puts messages into the target that have never held their rules */
+    bool makes_target_due; /* changes lists of the target */
 };
 
 /* --- rules ------------------------------------------------------------------------------------------------------ */

@@ -5,6 +5,7 @@
 
 #include "schema/view/convert.h"
 #include "schema/view/suggestion.h"
+#include "schema/view/shortcut.h"
 
 const struct field_type *resolve_field(struct compiler *compiler, const struct message_type *type, struct span name,
                                        const char *place, const char *option)
@@ -233,8 +234,10 @@ static bool resolve_condition(const struct scope *scope, struct span text, const
     if (why.len > 0)
         mistakes_add(compiler->mistakes, scope->place, option, "%s", buf_text(&why));
     buf_release(&why);
-    if (is_good)
+    if (is_good) {
+        shortcut_of_condition(&condition);
         *ret_condition = condition;
+    }
     return is_good;
 }
 
