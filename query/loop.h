@@ -4,6 +4,7 @@
 #define TARN_QUERY_LOOP_H
 
 #include "ops/runtime/http_server.h"
+#include "query/exposure.h"
 #include "query/freshness.h"
 #include "query/served.h"
 #include "schema/base/clock.h"
@@ -19,6 +20,7 @@ struct query_counters {
 struct query {
     struct served *served;
     struct figures_table *figures;
+    struct exposures *exposures; /* NULL: nobody is told of */
     const struct clock_port *clock;
     int64_t unready_after_s; /* 0: never */
     atomic_bool is_draining;
@@ -48,8 +50,9 @@ struct query_loop {
     struct store_reader *reader;
     struct freshness *freshness;
 
-    int64_t fault_at_ms; /* when one was logged last */
-    struct buf key;      /* of the request that is being answered */
+    struct exposure_queue *exposures; /* NULL: nobody is told of */
+    int64_t fault_at_ms;              /* when one was logged last */
+    struct buf key;                   /* of the request that is being answered */
     struct buf owner;
     struct buf row_key;
 };

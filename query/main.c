@@ -10,6 +10,7 @@
 #include "ops/runtime/http_server.h"
 #include "ops/runtime/log.h"
 #include "ops/runtime/stop.h"
+#include "query/exposure_kafka.h"
 #include "query/routes.h"
 #include "query/view_answer.h"
 
@@ -27,6 +28,10 @@ struct settings {
     int64_t stop_grace_ms;
     int64_t unready_after_ms;
     int64_t read_ahead_bytes;
+    const char *exposure_topic;
+    int64_t exposure_memory_bytes;
+    const char *brokers;
+    struct config_list kafka;
     const char *log_format;
     const char *log_level;
 };
@@ -122,6 +127,30 @@ static const struct config_option options[] = {
      .max = (int64_t)1 << 50,
      .help = "Reads this much of the store into the page cache at the start, in the background; 0: nothing. A cold "
              "store otherwise reads one page at a time, for those who ask first."},
+    {.name = "exposure-topic",
+     .kind = CONFIG_TEXT,
+     .offset = AT(exposure_topic),
+     .placeholder = "TOPIC",
+     .help = "Publishes there which generation a person saw: owner, view, generation, time; at least once for each "
+             "owner, generation and day. The owner is personal data."},
+    {.name = "exposure-memory",
+     .kind = CONFIG_BYTES,
+     .offset = AT(exposure_memory_bytes),
+     .fallback = "32MiB",
+     .min = 4096,
+     .max = (int64_t)1 << 40,
+     .help = "For whom has been published already, 8 bytes each; when it is used up, some are published again."},
+    {.name = "brokers",
+     .kind = CONFIG_TEXT,
+     .offset = AT(brokers),
+     .placeholder = "LIST",
+     .help = "Kafka's bootstrap servers; needed by --exposure-topic and by nothing else."},
+    {.name = "kafka",
+     .kind = CONFIG_PAIRS,
+     .offset = AT(kafka),
+     .placeholder = "NAME=VALUE",
+     .is_secret = true,
+     .help = "A setting of librdkafka's producer: SASL, TLS, timeouts."},
     {.name = "log-format",
      .kind = CONFIG_CHOICE,
      .offset = AT(log_format),
@@ -141,7 +170,6 @@ static const struct config_option options[] = {
     LATER("shard", "sharding"),
     LATER("replica", "reading from a replica"),
     LATER("hot-cache", "a cache of hot views"),
-    LATER("exposure-topic", "exposure logging"),
 };
 
 static const struct config_command command = {
@@ -181,9 +209,13 @@ static void raise_descriptor_limit(int64_t connections)
 
 static void *start_public_loop(void *self, struct http_loop *loop, unsigned thread)
 {
+    struct query *query = self;
+    struct query_loop *state = query_loop_new(query, LISTENER_PUBLIC);
+
     (void)loop;
-    (void)thread;
-    return query_loop_new(self, LISTENER_PUBLIC);
+    if (query->exposures != NULL)
+        state->exposures = exposures_queue(query->exposures, thread);
+    return state;
 }
 
 static void *start_admin_loop(void *self, struct http_loop *loop, unsigned thread)
@@ -215,14 +247,18 @@ struct servers {
     struct http_server *public, *admin;
 };
 
-static int start_servers(struct query *query, const struct settings *settings, struct servers *servers, struct err *err)
+static unsigned thread_count(const struct settings *settings)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return settings->threads > 0 ? (unsigned)settings->threads : processors > 0 ? (unsigned)processors : 1;
+}
+
+static int start_servers(struct query *query, const struct settings *settings, struct servers *servers, struct err *err)
+{
     struct http_server_options public = {
         .address = settings->listen,
-        .threads = settings->threads > 0 ? (unsigned)settings->threads
-                   : processors > 0      ? (unsigned)processors
-                                         : 1,
+        .threads = thread_count(settings),
         .limits = http_limits_default,
         .handler = routes_answer,
         .loop_start = start_public_loop,
@@ -252,6 +288,21 @@ static int start_servers(struct query *query, const struct settings *settings, s
     return rc < 0 ? err_prefix(err, "--listen") : 0;
 }
 
+static int start_exposures(struct query *query, const struct settings *settings, struct exposure_kafka **ret_kafka,
+                           struct exposure_port *ret_port, struct err *err)
+{
+    struct exposure_kafka_settings kafka = {settings->exposure_topic, settings->brokers, &settings->kafka};
+
+    if (settings->brokers == NULL)
+        return err_set(err, ERR_INPUT, "--exposure-topic needs --brokers");
+    query->exposures = exposures_new(thread_count(settings), (uint64_t)settings->exposure_memory_bytes);
+    int rc = exposure_kafka_open(&kafka, exposures_told, query->exposures, ret_kafka, err);
+    if (rc < 0)
+        return rc;
+    *ret_port = exposure_kafka_port(*ret_kafka);
+    return exposures_start(query->exposures, ret_port, err);
+}
+
 /* A loop without work lets go of what is served no longer only when it turns. */
 static void wake_servers(void *self)
 {
@@ -264,6 +315,8 @@ static void wake_servers(void *self)
 static int serve(struct query *query, const struct settings *settings, struct err *err)
 {
     struct servers servers = {NULL, NULL};
+    struct exposure_kafka *kafka = NULL;
+    struct exposure_port port;
     struct served_follow_options follow = {(uint64_t)settings->read_ahead_bytes, wake_servers, &servers};
 
     /* Looked for before anybody can ask, so that the first answer isn't a 503 without need. What isn't there yet is
@@ -276,6 +329,8 @@ static int serve(struct query *query, const struct settings *settings, struct er
         log_error("%s", err->text); /* of the candidate: the incumbent answers everybody */
         rc = 0;
     }
+    if (rc == 0 && settings->exposure_topic != NULL)
+        rc = start_exposures(query, settings, &kafka, &port, err);
     if (rc == 0)
         rc = start_servers(query, settings, &servers, err);
     if (rc == 0)
@@ -291,7 +346,9 @@ static int serve(struct query *query, const struct settings *settings, struct er
     atomic_store(&query->is_draining, true);
     served_unfollow(query->served);
     http_server_stop(&servers.public, settings->stop_grace_ms);
+    exposures_stop(query->exposures, settings->stop_grace_ms);
     http_server_stop(&servers.admin, 0);
+    exposure_kafka_close(&kafka);
     return rc;
 }
 
@@ -322,6 +379,7 @@ int main(int argc, char **argv)
         log_error("%s", err.text);
     served_free(&query.served);
     figures_table_free(&query.figures);
+    exposures_free(&query.exposures);
     config_release(&command, &settings);
     return rc == 0 ? 0 : rc == ERR_INPUT ? EXIT_USAGE : EXIT_FAULT;
 }

@@ -18,6 +18,26 @@ static void note_ages(struct query_loop *loop)
     }
 }
 
+static void print_exposures(struct exposure_counters *counters, struct buf *out)
+{
+    const struct metric metrics[] = {
+        {.name = "tarn_query_exposures_published_total",
+         .kind = METRIC_COUNTER,
+         .help = "Exposures that Kafka has acknowledged.",
+         .value = &counters->published},
+        {.name = "tarn_query_exposures_dropped_total",
+         .kind = METRIC_COUNTER,
+         .help =
+             "Exposures for which there was no room or that Kafka didn't take; the owner's next answer tries again.",
+         .value = &counters->dropped},
+        {.name = "tarn_query_exposures_waiting",
+         .kind = METRIC_GAUGE,
+         .help = "Exposures that are neither yet.",
+         .value = &counters->waiting},
+    };
+    metrics_print(metrics, ARRAY_COUNT(metrics), out);
+}
+
 void query_metrics_print(struct query_loop *loop, struct buf *out)
 {
     struct query_counters *counters = &loop->query->counters;
@@ -117,4 +137,6 @@ void query_metrics_print(struct query_loop *loop, struct buf *out)
     };
     metrics_print(metrics, ARRAY_COUNT(metrics), out);
     figures_print(loop->query->figures, out);
+    if (loop->query->exposures != NULL)
+        print_exposures(exposures_counters(loop->query->exposures), out);
 }

@@ -1,7 +1,7 @@
 /* The generation of the owner whom the URL names is chosen before anything else, and the whole answer comes from it.
- * The steps of an answer stand in answer_from_generation(), in order: read the URL, wait for the position that is asked for, find
- * the view, say how fresh it is, render it, and leave the body out when the client has it already. A step that ends the
- * answer early has written it.
+ * The steps of an answer stand in answer_from_generation(), in order: read the URL, wait for the position that is asked
+ * for, find the view, say how fresh it is, render it, and leave the body out when the client has it already. A step that
+ * ends the answer early has written it.
  *
  * The entity tag is the hash of the bytes that are served, so it changes exactly when they do, whatever has happened to
  * stored bytes, fields or representation. Rendering for nothing costs about a microsecond; a tag kept beside the view
@@ -147,6 +147,12 @@ static enum http_outcome answer_from_generation(struct query_loop *loop, const s
     if (rc < 0)
         return fault(loop, answer, &err);
     add_entity(request, &asked, &loop->query->counters, answer);
+    if (loop->exposures != NULL && request->method == HTTP_GET)
+        exposure_note(loop->exposures, &(struct exposure){.view = asked.view->view,
+                                                          .owner = buf_span(&loop->owner),
+                                                          .owner_hash = partitions.owner_hash,
+                                                          .generation = loop->generation->generation->name,
+                                                          .time_ms = query_loop_now_ms(loop)});
     return HTTP_ANSWERED;
 }
 
