@@ -312,6 +312,7 @@ static void only_who_has_seen_a_view_is_told_of(void **state)
         wait_until_idle();
         assert_int_equal(atomic_load(&fake.count), rows[i].published);
     }
+    exposures_stop(fake.exposures, 0);
     assert_true(span_equal_text(exposure_record_key(&fake.records[0]), "u1"));
     world.loop->listener = LISTENER_ADMIN;
     served_world_ask(&world, "GET /metrics", NULL);
