@@ -39,6 +39,8 @@ extern const struct command command_parked;
 extern const struct command command_generations;
 extern const struct command command_rebuild;
 extern const struct command command_compare;
+extern const struct command command_copy;
+extern const struct command command_restore;
 extern const struct command command_promote;
 extern const struct command command_rollback;
 extern const struct command command_drop;

@@ -124,7 +124,7 @@ static void print_table(const struct row *rows, size_t count, const struct servi
         if (rows[i].retained == NULL)
             buf_add_literal(&until, "-");
         else if (rows[i].retained->until_ms == 0)
-            buf_add_literal(&until, "dropped");
+            buf_add_literal(&until, "it is dropped");
         else
             time_text(rows[i].retained->until_ms, &until);
         table_add(&table, "%s", buf_text(&until));

@@ -1,4 +1,5 @@
 /* `rollback`: what was served before is served again. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "projector/carry_out.h"
@@ -52,6 +53,8 @@ static int run(void *settings_at, const struct config_list *arguments, struct er
     }
     if (rc == 0)
         shares_report_print(outcome, settings->is_json);
+    if (rc == 0 && json_array_size(json_object_get(outcome, "shares")) > 1 && !settings->is_json)
+        printf("two still share the readers: another rollback takes that back too\n");
     json_decref(outcome);
     return rc < 0 ? command_exit_of(err) : EXIT_DONE;
 }

@@ -18,7 +18,7 @@ static const struct {
     {&command_check, false},   {&command_run, true},       {&command_status, false},   {&command_digest, false},
     {&command_get, false},     {&command_parked, false},   {&command_generations, false}, {&command_promote, false},
     {&command_rollback, false}, {&command_drop, false},     {&command_rebuild, false},
-    {&command_compare, false},
+    {&command_compare, false}, {&command_copy, false},      {&command_restore, false},
 };
 
 /* Part of the language of this program, not of this version. */

@@ -267,7 +267,7 @@ def test_what_no_version_knows_is_a_mistake(tmp_path):
 
 
 @pytest.mark.parametrize("command", [(), ("check",), ("run",), ("status",), ("digest",), ("get",), ("parked",),
-                                     ("generations",), ("rebuild",), ("compare",), ("promote",), ("rollback",), ("drop",)])
+                                     ("generations",), ("rebuild",), ("compare",), ("copy",), ("restore",), ("promote",), ("rollback",), ("drop",)])
 def test_help_is_on_stdout_and_names_the_command(command):
     done = run_command(*command, "--help")
     assert (done.status, done.err) == (0, "")
