@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "schema/base/clock.h"
+#include "schema/base/decimal.h"
 #include "schema/base/mem.h"
 #include "schema/store/partitioner.h"
 
@@ -106,16 +107,7 @@ int freshness_partitions(struct freshness *freshness, const uint16_t *topics, si
 
 static void add_number(int64_t number, struct buf *out)
 {
-    uint8_t digits[20];
-    size_t at = sizeof(digits);
-    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
-
-    do
-        digits[--at] = (uint8_t)('0' + rest % 10);
-    while ((rest /= 10) > 0);
-    if (number < 0)
-        buf_add_byte(out, '-');
-    buf_add(out, digits + at, sizeof(digits) - at);
+    out->len = (size_t)(decimal_put_signed(buf_reserve(out, DECIMAL_MAX), number) - out->at);
 }
 
 int freshness_position(struct freshness *freshness, const struct key_partitions *partitions, struct buf *out,

@@ -74,6 +74,8 @@ enum representation negotiate(struct span accept)
 
     if (accept.len == 0 || span_equal_text(accept, "*/*") || span_equal_text(accept, "application/json"))
         return REPRESENTATION_JSON;
+    if (span_equal_text(accept, "application/x-protobuf"))
+        return REPRESENTATION_PROTOBUF;
     while (http_list_next(&accept, &item)) {
         struct span range = cut(&item, ';');
         int q = 1000;

@@ -9,7 +9,7 @@ typedef enum http_outcome route_fn(struct query_loop *loop, const struct http_re
                                    struct http_answer *answer);
 
 struct route {
-    const char *path;
+    struct span path;
     bool is_prefix;
     unsigned listeners;
     bool checks_method; /* itself; otherwise GET and HEAD are what there is */
@@ -21,19 +21,21 @@ static enum http_outcome answer_metrics(struct query_loop *loop, const struct ht
 static enum http_outcome answer_openapi(struct query_loop *loop, const struct http_request *request,
                                         struct http_wait *wait, struct http_answer *answer);
 
+#define PATH(text) {(text), sizeof(text) - 1}
+
 static const struct route routes[] = {
-    {"/v1/", true, LISTENER_PUBLIC, true, view_answer},
-    {"/healthz", false, LISTENER_PUBLIC | LISTENER_ADMIN, false, health_answer_alive},
-    {"/readyz", false, LISTENER_PUBLIC | LISTENER_ADMIN, false, health_answer_ready},
-    {"/metrics", false, LISTENER_ADMIN, false, answer_metrics},
-    {"/openapi.json", false, LISTENER_ADMIN, false, answer_openapi},
+    {PATH("/v1/"), true, LISTENER_PUBLIC, true, view_answer},
+    {PATH("/healthz"), false, LISTENER_PUBLIC | LISTENER_ADMIN, false, health_answer_alive},
+    {PATH("/readyz"), false, LISTENER_PUBLIC | LISTENER_ADMIN, false, health_answer_ready},
+    {PATH("/metrics"), false, LISTENER_ADMIN, false, answer_metrics},
+    {PATH("/openapi.json"), false, LISTENER_ADMIN, false, answer_openapi},
 };
 
 static bool fits(const struct route *route, enum listener listener, struct span path)
 {
     if (!(route->listeners & listener))
         return false;
-    return route->is_prefix ? span_starts_with(path, span_of_text(route->path)) : span_equal_text(path, route->path);
+    return route->is_prefix ? span_starts_with(path, route->path) : span_equal(path, route->path);
 }
 
 enum http_outcome routes_answer(void *loop_state, const struct http_request *request, struct http_wait *wait,

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "ops/runtime/json_escape.h"
+#include "schema/base/decimal.h"
 
 static const struct {
     int status;
@@ -77,13 +78,7 @@ const char *http_status_text(int status)
 
 static void add_number(size_t number, struct buf *out)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
-
-    do
-        digits[--at] = (char)('0' + number % 10);
-    while ((number /= 10) > 0);
-    buf_add(out, digits + at, sizeof(digits) - at);
+    out->len = (size_t)(decimal_put(buf_reserve(out, DECIMAL_MAX), number) - out->at);
 }
 
 void http_answer_write(const struct http_answer *answer, bool is_head, bool is_close, bool is_http_1_0,

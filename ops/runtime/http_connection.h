@@ -3,6 +3,7 @@
 #ifndef TARN_RUNTIME_HTTP_CONNECTION_H
 #define TARN_RUNTIME_HTTP_CONNECTION_H
 
+#include "ops/runtime/http_chunks.h"
 #include "ops/runtime/http_loop.h"
 
 /* About 250 bytes; buffers only while a request or an answer is under way. */

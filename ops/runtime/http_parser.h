@@ -20,6 +20,18 @@ struct http_refusal {
     const char *detail;
 };
 
+static inline bool http_refuse(struct http_refusal *refusal, int status, const char *detail)
+{
+    *refusal = (struct http_refusal){status, detail};
+    return false;
+}
+
+static inline enum http_parse http_refused(struct http_refusal *refusal, int status, const char *detail)
+{
+    *refusal = (struct http_refusal){status, detail};
+    return HTTP_PARSE_REFUSED;
+}
+
 /* How far the end of the head has been looked for. Zeroed for each request. */
 struct http_head_scan {
     uint32_t looked; /* bytes */
@@ -49,22 +61,7 @@ enum http_parse http_parse_head(struct http_head_scan *scan, struct span bytes, 
                                 struct http_field *fields, struct http_head *ret_head,
                                 struct http_refusal *ret_refusal);
 
-/* A chunked body. Zeroed at its begin. */
-struct http_chunk_scan {
-    uint32_t looked;    /* bytes of the encoded body */
-    uint32_t remaining; /* of the data of the current chunk */
-    uint32_t body_bytes;
-    uint32_t overhead; /* bytes that aren't data: bounded, so that a body of one-byte chunks is no weapon */
-    bool in_trailer;
-    bool is_whole;
-};
-
-/* bytes begin where the body does. DONE: *ret_encoded_bytes is its length on the wire; http_chunks_join() makes it one
- * piece. */
-enum http_parse http_parse_chunks(struct http_chunk_scan *scan, struct span bytes, const struct http_limits *limits,
-                                  size_t *ret_encoded_bytes, struct http_refusal *ret_refusal);
-
-/* Moves the data of a whole chunked body together, in place. Returns its length. */
-size_t http_chunks_join(uint8_t *encoded, size_t encoded_bytes);
+/* One line `Name: value`, without its end. */
+bool http_parse_field(struct span line, struct http_field *field, struct http_refusal *refusal);
 
 #endif

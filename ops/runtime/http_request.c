@@ -1,53 +1,40 @@
 #include "ops/runtime/http_request.h"
 
-#include <strings.h>
-
-struct span http_request_header(const struct http_request *request, const char *name)
+/* The next field of that name from *index on, which moves behind it; NULL at the end. */
+static const struct http_field *next_field(const struct http_request *request, const char *name, size_t name_len,
+                                           size_t *index)
 {
-    const struct http_field *first = NULL;
-    size_t total = 0, count = 0;
-
-    for (size_t i = 0; i < request->field_count; i++) {
-        if (!http_name_equal(request->fields[i].name, name))
-            continue;
-        if (first == NULL)
-            first = &request->fields[i];
-        total += request->fields[i].value.len + 2;
-        count++;
+    while (*index < request->field_count) {
+        const struct http_field *field = &request->fields[(*index)++];
+        if (field->name.len == name_len && strncasecmp(field->name.at, name, name_len) == 0)
+            return field;
     }
-    if (count == 0)
+    return NULL;
+}
+
+struct span http_request_find(const struct http_request *request, const char *name, size_t name_len)
+{
+    size_t index = 0;
+    const struct http_field *first = next_field(request, name, name_len, &index);
+
+    if (first == NULL)
         return (struct span){NULL, 0};
-    if (count == 1)
+    size_t second_index = index, total = first->value.len;
+    for (const struct http_field *more; (more = next_field(request, name, name_len, &index)) != NULL;)
+        total += more->value.len + 2;
+    if (total == first->value.len)
         return first->value;
 
     char *joined = arena_alloc(request->arena, total);
-    size_t len = 0;
-    for (size_t i = 0; i < request->field_count; i++) {
-        struct span value = request->fields[i].value;
-        if (!http_name_equal(request->fields[i].name, name))
-            continue;
-        if (len > 0) {
-            memcpy(joined + len, ", ", 2);
-            len += 2;
-        }
-        if (value.len > 0)
-            memcpy(joined + len, value.at, value.len);
-        len += value.len;
+    size_t len = first->value.len;
+    memcpy(joined, first->value.at, len);
+    index = second_index;
+    for (const struct http_field *more; (more = next_field(request, name, name_len, &index)) != NULL;) {
+        memcpy(joined + len, ", ", 2);
+        memcpy(joined + len + 2, more->value.at, more->value.len);
+        len += more->value.len + 2;
     }
     return span_of(joined, len);
-}
-
-bool http_request_has_header(const struct http_request *request, const char *name)
-{
-    for (size_t i = 0; i < request->field_count; i++)
-        if (http_name_equal(request->fields[i].name, name))
-            return true;
-    return false;
-}
-
-bool http_name_equal(struct span name, const char *text)
-{
-    return strlen(text) == name.len && strncasecmp(name.at, text, name.len) == 0;
 }
 
 static bool is_blank(char byte)

@@ -3,6 +3,7 @@
 #define TARN_RUNTIME_HTTP_REQUEST_H
 
 #include <stdbool.h>
+#include <strings.h>
 
 #include "schema/base/arena.h"
 #include "schema/base/span.h"
@@ -26,12 +27,18 @@ struct http_request {
     struct arena *arena; /* for the handler; reset with the request */
 };
 
-/* Empty when there is none; several fields of one name are joined with ", ". */
-struct span http_request_header(const struct http_request *request, const char *name);
-bool http_request_has_header(const struct http_request *request, const char *name);
-
 /* Names of fields compare without regard to case. */
-bool http_name_equal(struct span name, const char *text);
+static inline bool http_name_equal(struct span name, const char *text)
+{
+    return strlen(text) == name.len && strncasecmp(name.at, text, name.len) == 0;
+}
+
+/* Several fields of one name are joined with ", ". `at` is NULL when there is none. Inline for the names' lengths. */
+struct span http_request_find(const struct http_request *request, const char *name, size_t name_len);
+static inline struct span http_request_header(const struct http_request *request, const char *name)
+{
+    return http_request_find(request, name, strlen(name));
+}
 
 /* The next item of a comma-separated list, blanks around it trimmed, empty items skipped; commas inside quoted strings
  * don't separate. False at the end. */

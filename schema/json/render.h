@@ -31,7 +31,11 @@ MUST_CHECK int render_json(const struct render_plan *plan, const struct field_se
 MUST_CHECK int render_protobuf(const struct render_plan *plan, const struct field_selection *selection,
                                struct span stored, struct buf *out, struct err *err);
 
-/* True when render_protobuf() without a selection would give the stored bytes themselves. */
+/* True when render_protobuf() without a selection would give the stored bytes themselves, whatever they are. */
 bool render_is_identity(const struct render_plan *plan);
+/* True when it would give these bytes: they can be served where they are. It may miss that, never the other way round;
+ * of bytes that aren't such a message it says anything. */
+bool render_leaves_as_stored(const struct render_plan *plan, const struct field_selection *selection,
+                             struct span stored);
 
 #endif

@@ -1,5 +1,5 @@
-/* What is shown keeps its bytes; only messages that hold something hidden, limited or not selected are taken apart, and
- * their lengths written anew. A message never grows on the way, so the length that it had is room enough. */
+/* What is shown keeps its bytes, and mostly that is all of them: a walk over the messages that have rules tells. Otherwise
+ * messages that hold something hidden, limited or not selected are taken apart, and their lengths written anew. A message never grows on the way, so the length that it had is room enough. */
 #include "schema/json/render_plan.h"
 
 static int write_message(const struct render_type *type, const struct field_selection *selection, struct span bytes,
@@ -29,6 +29,42 @@ int render_protobuf(const struct render_plan *plan, const struct field_selection
 static bool is_taken_whole(const struct render_field *field, const struct field_selection *inside)
 {
     return inside == NULL && (field->inner == NULL || field->inner->rules == NULL);
+}
+
+/* Is nothing in the message hidden, nor a list beyond its limit? Packed lists with a limit aren't looked into. */
+static bool is_untouched(const struct render_type *type, struct span bytes, unsigned depth)
+{
+    const struct render_field *field = type->fields;
+    const uint8_t *at = bytes.at;
+    const uint8_t *end = at + bytes.len;
+    uint32_t count = 0; /* values of the field so far */
+
+    while (at < end) {
+        const struct render_field *before = field;
+        struct span span;
+        if (field->tag_byte != *at) {
+            while (field->tag < *at)
+                field++;
+            if (field->tag_byte != *at)
+                return false; /* unknown, or a long tag: too rare for a way of its own */
+        }
+        count = field == before ? count + 1 : 1;
+        enum wire_type wire = (enum wire_type)(*at++ & 7);
+        if (field->form == FORM_HIDDEN || (field->limit != 0 && (count > field->limit || field->type->is_packed)))
+            return false;
+        if (wire != WIRE_LENGTH ? !wire_skip(&at, end, field->type->number, wire, 0) : !wire_read_span(&at, end, &span))
+            return false;
+        if (field->inner != NULL && field->inner->rules != NULL &&
+            (depth == MESSAGE_OWN_DEPTH_MAX || !is_untouched(field->inner, span, depth + 1)))
+            return false;
+    }
+    return true;
+}
+
+bool render_leaves_as_stored(const struct render_plan *plan, const struct field_selection *selection,
+                             struct span stored)
+{
+    return selection == NULL && (plan->is_identity || is_untouched(plan->root, stored, 0));
 }
 
 static int write_message(const struct render_type *type, const struct field_selection *selection, struct span bytes,

@@ -37,7 +37,7 @@ static enum http_outcome handle(void *state, const struct http_request *request,
         buf_add_format(answer->body, "%.*s %.*s?%.*s %.*s", SPAN_ARGS(request->method_text), SPAN_ARGS(request->path),
                        SPAN_ARGS(request->query), SPAN_ARGS(request->body));
         http_answer_header(answer, "Content-Type", "text/plain");
-        answer->close = http_request_has_header(request, "Please-Close");
+        answer->close = http_request_header(request, "Please-Close").at != NULL;
         return HTTP_ANSWERED;
     }
     if (span_equal_text(request->path, "/large")) {

@@ -66,6 +66,8 @@ static void assert_gives(const struct render_plan *plan, const struct field_sele
 
     if (render_protobuf(plan, selection, bytes_of_hex(hex, &arena), &out, &err) < 0)
         fail_msg("%s: %s", hex, err.text);
+    if (render_leaves_as_stored(plan, selection, bytes_of_hex(hex, &arena)))
+        assert_true(span_equal(expected, bytes_of_hex(hex, &arena)));
     for (size_t i = 0; i < out.len; i++)
         buf_add_format(&text, "%02x", out.at[i]);
     if (!span_equal(buf_span(&out), expected))
@@ -83,8 +85,7 @@ static void a_message_is_shown_as_protobufs_json(void **state)
         {"every_kind.Inner", "0a0161 1005 4003",
          "{\"name\":\"a\",\"number\":5,\"children\":[],\"byName\":{},\"amount\":-2}"},
         {"every_kind.Optional", "", "{}"},
-        {"every_kind.Optional", "1800 4000 6001",
-         "{\"anInt64\":\"0\",\"aBool\":false,\"aColor\":\"RED\"}"},
+        {"every_kind.Optional", "1800 4000 6001", "{\"anInt64\":\"0\",\"aBool\":false,\"aColor\":\"RED\"}"},
         {"every_kind.Choice", "5000", "{\"before\":\"\",\"nothing\":null}"},
         {"every_kind.Choice", "", "{\"before\":\"\"}"},
         {"google.protobuf.Timestamp", "", "\"1970-01-01T00:00:00Z\""},
@@ -122,7 +123,7 @@ static void what_json_cannot_show_is_said(void **state)
     } cases[] = {
         {"google.protobuf.Timestamp", "0880f882f3a207", 0},
         {"google.protobuf.Timestamp", "08ffffffffffffffff7f", ERR_INPUT}, /* the year 292 billion */
-        {"google.protobuf.Timestamp", "108094ebdc03", ERR_INPUT},          /* 1,000,000,000 ns */
+        {"google.protobuf.Timestamp", "108094ebdc03", ERR_INPUT},         /* 1,000,000,000 ns */
         {"google.protobuf.Duration", "0801 10ffffffffffffffffff01", ERR_INPUT},
         {"google.protobuf.FieldMask", "0a0141", ERR_INPUT},
         {"google.protobuf.Value", "11000000000000f07f", ERR_INPUT}, /* infinity */
@@ -159,11 +160,26 @@ static void a_number_has_its_shortest_text(void **state)
         double number;
         const char *text;
     } cases[] = {
-        {0, "0"}, {-0.0, "-0.0"}, {5, "5"}, {-5, "-5"}, {0.1, "0.1"}, {-0.25, "-0.25"}, {99.95, "99.95"},
-        {0.42, "0.42"}, {0.1 + 0.2, "0.30000000000000004"}, {1.0 / 3, "0.3333333333333333"}, {4.35, "4.35"},
-        {1e15, "1000000000000000"}, {9007199254740992.0, "9007199254740992"}, {1e22, "1e+22"}, {1e-7, "0.0000001"},
-        {5e-324, "4.94065645841247e-324"}, {1.7976931348623157e308, "1.7976931348623157e+308"},
-        {123456789.125, "123456789.125"}, {(double)NAN, "\"NaN\""}, {(double)INFINITY, "\"Infinity\""},
+        {0, "0"},
+        {-0.0, "-0.0"},
+        {5, "5"},
+        {-5, "-5"},
+        {0.1, "0.1"},
+        {-0.25, "-0.25"},
+        {99.95, "99.95"},
+        {0.42, "0.42"},
+        {0.1 + 0.2, "0.30000000000000004"},
+        {1.0 / 3, "0.3333333333333333"},
+        {4.35, "4.35"},
+        {1e15, "1000000000000000"},
+        {9007199254740992.0, "9007199254740992"},
+        {1e22, "1e+22"},
+        {1e-7, "0.0000001"},
+        {5e-324, "4.94065645841247e-324"},
+        {1.7976931348623157e308, "1.7976931348623157e+308"},
+        {123456789.125, "123456789.125"},
+        {(double)NAN, "\"NaN\""},
+        {(double)INFINITY, "\"Infinity\""},
         {-(double)INFINITY, "\"-Infinity\""},
     };
     uint8_t text[JSON_NUMBER_MAX + 1];
@@ -218,8 +234,16 @@ static void strings_are_escaped_wherever_they_must_be(void **state)
 {
     static const struct {
         const char *raw, *escaped;
-    } cases[] = {{"\"", "\\\""}, {"\\", "\\\\"}, {"\n", "\\n"}, {"\x01", "\\u0001"}, {"\x1f", "\\u001f"},
-                 {"\x7f", "\x7f"}, {"\b\f\r\t", "\\b\\f\\r\\t"}, {"é", "é"}, {"한", "한"}, {"/<>", "/<>"}};
+    } cases[] = {{"\"", "\\\""},
+                 {"\\", "\\\\"},
+                 {"\n", "\\n"},
+                 {"\x01", "\\u0001"},
+                 {"\x1f", "\\u001f"},
+                 {"\x7f", "\x7f"},
+                 {"\b\f\r\t", "\\b\\f\\r\\t"},
+                 {"é", "é"},
+                 {"한", "한"},
+                 {"/<>", "/<>"}};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
@@ -347,11 +371,13 @@ static void a_part_can_be_taken(void **state)
         {"name", "{\"name\":\"a\"}", "0a0161"},
         {"number,name", "{\"name\":\"a\",\"number\":5}", "0a0161 1005"},
         {"children.number", "{\"children\":[{\"number\":1},{\"number\":2}]}", "1a02 1001 1a02 1002"},
-        {"children.name,children", "{\"children\":[{\"name\":\"b\",\"number\":1,\"children\":[],\"byName\":{}},"
-                                   "{\"name\":\"c\",\"number\":2,\"children\":[],\"byName\":{}}]}",
+        {"children.name,children",
+         "{\"children\":[{\"name\":\"b\",\"number\":1,\"children\":[],\"byName\":{}},"
+         "{\"name\":\"c\",\"number\":2,\"children\":[],\"byName\":{}}]}",
          "1a05 0a0162 1001 1a05 0a0163 1002"},
-        {"children,children.name", "{\"children\":[{\"name\":\"b\",\"number\":1,\"children\":[],\"byName\":{}},"
-                                   "{\"name\":\"c\",\"number\":2,\"children\":[],\"byName\":{}}]}",
+        {"children,children.name",
+         "{\"children\":[{\"name\":\"b\",\"number\":1,\"children\":[],\"byName\":{}},"
+         "{\"name\":\"c\",\"number\":2,\"children\":[],\"byName\":{}}]}",
          "1a05 0a0162 1001 1a05 0a0163 1002"},
         {"child.child.name", "{\"child\":{\"child\":{\"name\":\"\"}}}", "2202 2200"},
         {"child.name", "{\"child\":{\"name\":\"\"}}", "2200"},
@@ -383,9 +409,11 @@ static void a_part_that_is_not_there_is_named(void **state)
         {"every_kind.Inner", "by_name.key", "\"by_name\" can only be taken whole"},
         {"every_kind.WellKnown", "at.seconds", "\"at\" can only be taken whole"},
         {"google.protobuf.Timestamp", "seconds", "none to choose from"},
-        {"every_kind.Inner", "child.child.child.child.child.child.child.child.child.child.child.child.child.child."
-                             "child.child.child.child.child.child.child.child.child.child.child.child.child.child."
-                             "child.child.child.child.child.child.child.child.child.child.child.child", "there is no"},
+        {"every_kind.Inner",
+         "child.child.child.child.child.child.child.child.child.child.child.child.child.child."
+         "child.child.child.child.child.child.child.child.child.child.child.child.child.child."
+         "child.child.child.child.child.child.child.child.child.child.child.child",
+         "there is no"},
     };
 
     (void)state;
@@ -441,6 +469,16 @@ static void hidden_fields_and_limits_shape_what_is_served(void **state)
     assert_gives(plan, NULL, hex, "0a0161 1a05 0a0162 1001 2204 1a02 1008 320164");
     assert_gives(plan, selected(plan, "children.name"), hex, "1a03 0a0162");
 
+    const char *untouched = "0a0161 1a05 0a0162 1001 2204 1a02 1008 320164";
+    assert_true(render_leaves_as_stored(plan, NULL, bytes_of_hex(untouched, &arena)));
+    assert_false(render_leaves_as_stored(plan, selected(plan, "name"), bytes_of_hex(untouched, &arena)));
+    assert_false(render_leaves_as_stored(plan, NULL, bytes_of_hex(hex, &arena)));
+    assert_gives(plan, NULL, untouched, untouched);
+    assert_false(render_leaves_as_stored(plan, NULL, bytes_of_hex("0a0161 1005", &arena)));         /* hidden */
+    assert_false(render_leaves_as_stored(plan, NULL, bytes_of_hex("2202 1005", &arena)));           /* inside */
+    assert_false(render_leaves_as_stored(plan, NULL, bytes_of_hex("1a00 1a00", &arena)));           /* limit */
+    assert_false(render_leaves_as_stored(plan, NULL, bytes_of_hex("2206 1a00 1a00 1a00", &arena))); /* both */
+
     const struct field_selection *selection = NULL;
     struct err err = {0};
     assert_int_equal(field_selection_parse(plan, SPAN_LITERAL("number"), &arena, &selection, &err), ERR_INPUT);
@@ -466,6 +504,7 @@ static void a_limit_cuts_a_packed_list_inside(void **state)
     assert_shows(plan, selected(plan, "int32s,doubles,unpacked_int32s"), hex,
                  "{\"doubles\":[1],\"int32s\":[1,128],\"unpackedInt32s\":[1,2]}");
     assert_gives(plan, NULL, hex, "0a08 000000000000f03f 2a03 01 8001 900101 900102 a00100");
+    assert_gives(plan, NULL, "2a03 01 8001", "2a03 01 8001");
     render_plan_free(&plan);
 }
 
