@@ -322,11 +322,11 @@ static int serve(struct query *query, const struct settings *settings, struct er
     /* Looked for before anybody can ask, so that the first answer isn't a 503 without need. What isn't there yet is
      * waited for; what is there and can't be used is told at once. */
     int rc = served_refresh(query->served, err);
-    if (rc == ERR_ABSENT || rc == ERR_AGAIN) {
-        log_info("%s has no store yet; waiting for it", settings->store);
-        rc = 0;
-    } else if (rc < 0 && served_has_changed(query->served, NULL)) {
+    if (rc < 0 && served_has_changed(query->served, NULL)) {
         log_error("%s", err->text); /* of the candidate: the incumbent answers everybody */
+        rc = 0;
+    } else if (rc == ERR_ABSENT || rc == ERR_AGAIN) {
+        log_info("%s has no store yet; waiting for it", settings->store);
         rc = 0;
     }
     if (rc == 0 && settings->exposure_topic != NULL)

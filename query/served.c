@@ -149,7 +149,7 @@ static int find_generation(struct served *served, const char *name, struct serve
         int rc = served_generation_open(served->directory, name, served->generation_serials + 1, served->figures,
                                         &found, err);
         if (rc < 0)
-            return rc;
+            return rc == ERR_ABSENT ? err_set(err, ERR_ABSENT, "generation %s isn't there", name) : rc;
         served->generation_serials++;
         found->next = served->opened;
         served->opened = found;
@@ -272,12 +272,13 @@ void served_unfollow(struct served *served)
     read_ahead_free(&served->read_ahead);
 }
 
-/* One fault, one line: the same text isn't logged again until something else has happened. */
-static void tell_fault(const struct err *err, int rc, char *last, size_t size)
+/* One fault, one line: the same text isn't logged again until something else has happened. A store that isn't there yet
+ * is none. */
+static void tell_fault(const struct served *served, const struct err *err, int rc, char *last, size_t size)
 {
     const char *text = rc < 0 ? err->text : "";
 
-    if (strcmp(text, last) != 0 && rc < 0 && rc != ERR_ABSENT)
+    if (strcmp(text, last) != 0 && rc < 0 && (rc != ERR_ABSENT || served_has_changed(served, NULL)))
         log_error("%s", text);
     snprintf(last, size, "%s", text);
 }
@@ -325,7 +326,7 @@ static void *follow(void *self)
     while (goes_on) {
         struct err err = {0};
         int rc = served_refresh(served, &err);
-        tell_fault(&err, rc, last, sizeof(last));
+        tell_fault(served, &err, rc, last, sizeof(last));
         struct served_set *current = served_current(served);
         bool is_filled = is_ready(current);
         if (is_filled && current->serial != told)
