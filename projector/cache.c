@@ -488,6 +488,11 @@ size_t cache_evictions(const struct cache *cache)
     return cache->evictions;
 }
 
+void cache_set_budget(struct cache *cache, size_t budget_bytes)
+{
+    cache->budget_bytes = budget_bytes;
+}
+
 bool cache_trim(struct cache *cache)
 {
     size_t fixed = cache_bytes(cache) - cache->bytes;

@@ -109,6 +109,9 @@ size_t cache_dirty_rows(const struct cache *cache);
 size_t cache_row_count(const struct cache *cache);
 size_t cache_evictions(const struct cache *cache);
 
+/* The next cache_trim() keeps to it. */
+void cache_set_budget(struct cache *cache, size_t budget_bytes);
+
 /* Evicts clean rows until the budget holds; false when it can't: the rest isn't committed. */
 bool cache_trim(struct cache *cache);
 

@@ -10,7 +10,9 @@
 #include "projector/table.h"
 #include "schema/base/clock.h"
 #include "schema/json/json_text.h"
+#include "schema/store/building.h"
 #include "schema/store/durable.h"
+#include "schema/store/generation_start.h"
 #include "schema/store/lock.h"
 
 struct status_settings {
@@ -36,15 +38,19 @@ static const struct config_option options[] = {
 /* One generation as it is shown. */
 struct generation_status {
     char name[GENERATION_NAME_MAX];
-    bool is_served;
-    const char *state; /* "filling" until it was caught up for the first time, then "served" or "ready" */
+    unsigned percent;  /* of the traffic */
+    const struct serving_retained *retained; /* NULL: it isn't */
+    const char *state; /* "building" until it was caught up for the first time, "ready", "served", "retained", "stopped" */
+    bool is_partial;
+    unsigned sample_percent;
     uint64_t schema_hash;
     char *const *topics;
     struct positions positions;
     size_t parked;
     struct store_size size;
+    struct building building;
     bool has_live;
-    struct live_figures live;
+    struct live_generation live;
 };
 
 static int read_generation(const char *directory, const struct opened_store *opened, struct generation_status *status,
@@ -70,11 +76,12 @@ static int64_t lag_of(const struct partition *partition)
     return end_of(partition) < 0 ? -1 : end_of(partition) - partition->cursor.next_offset;
 }
 
-static int show_generation(const char *directory, const char *name, const char *served, bool is_json, struct buf *out,
-                           struct err *err)
+static int show_generation(const char *directory, const char *name, const struct serving *serving, bool is_json,
+                           struct buf *out, struct err *err)
 {
     struct opened_store opened = {0};
-    struct generation_status status = {.is_served = strcmp(name, served) == 0};
+    struct generation_status status = {.percent = serving_percent(serving, name),
+                                       .retained = serving_find_retained(serving, name)};
 
     int rc = opened_store_open(directory, name, STORE_READ_ONLY, &opened, err);
     if (rc == ERR_ABSENT) {
@@ -125,7 +132,7 @@ static int run(void *settings_at, const struct config_list *arguments, struct er
     if (rc == 0 && !settings->is_json)
         print_holder(settings->store);
     for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = show_generation(settings->store, names[i], serving_incumbent(&serving), settings->is_json, &out, err);
+        rc = show_generation(settings->store, names[i], &serving, settings->is_json, &out, err);
     buf_add_literal(&out, "]}");
     if (rc == 0 && settings->is_json)
         puts(buf_text(&out));
@@ -161,11 +168,35 @@ static bool was_caught_up(const struct positions *positions)
     return positions->count > 0;
 }
 
+static const char *state_of(const struct generation_status *status, bool is_building)
+{
+    if (status->has_live && strcmp(status->live.state, "stopped") == 0)
+        return "stopped";
+    if (is_building || !was_caught_up(&status->positions))
+        return "building";
+    return status->percent > 0 ? "served" : status->retained ? "retained" : "ready";
+}
+
+static void find_live(const char *directory, struct generation_status *status)
+{
+    struct lock_holder holder;
+    struct live_figures figures;
+    struct err ignored;
+
+    /* Figures outlive their projector by a few seconds. */
+    if (lock_find_holder(directory, &holder, &ignored) < 0 ||
+        live_figures_read(directory, clock_wall_ms(&clock_system), &figures, &ignored) < 0)
+        return;
+    const struct live_generation *found = live_figures_find(&figures, status->name);
+    status->has_live = found != NULL;
+    if (found != NULL)
+        status->live = *found;
+}
+
 static int read_generation(const char *directory, const struct opened_store *opened, struct generation_status *status,
                            struct err *err)
 {
-    struct lock_holder holder;
-    struct err ignored;
+    struct generation_start start = {.kind = START_BEGINNING};
 
     memcpy(status->name, opened->generation->name, sizeof(status->name));
     status->schema_hash = hash64(buf_span(&opened->generation->schema));
@@ -178,11 +209,17 @@ static int read_generation(const char *directory, const struct opened_store *ope
         rc = store_size(opened->store, &status->size, err);
     if (rc < 0)
         return rc;
-    status->state = !was_caught_up(&status->positions) ? "filling" : status->is_served ? "served" : "ready";
-    /* Figures outlive their projector by a few seconds. */
-    status->has_live = lock_find_holder(directory, &holder, &ignored) == 0 &&
-                       live_figures_read(directory, clock_wall_ms(&clock_system), &status->live, &ignored) == 0 &&
-                       strcmp(status->live.generation, status->name) == 0;
+    rc = generation_start_read(opened->generation->settings.start, &start, err);
+    if (rc < 0)
+        return rc;
+    status->is_partial = generation_start_is_partial(&start);
+    generation_start_release(&start);
+    status->sample_percent = opened->generation->settings.sample_percent;
+    rc = building_read(opened->generation->folder, &status->building, err);
+    if (rc < 0 && rc != ERR_ABSENT)
+        return rc;
+    find_live(directory, status);
+    status->state = state_of(status, rc == 0);
     return 0;
 }
 
@@ -197,8 +234,8 @@ static void add_json(const struct generation_status *status, struct buf *out)
     if (out->at[out->len - 1] == '}')
         buf_add_byte(out, ',');
     buf_add_format(out,
-                   "{\"name\":\"%s\",\"state\":\"%s\",\"traffic\":%d,\"schema\":\"%016" PRIx64 "\",\"partitions\":[",
-                   status->name, status->state, status->is_served ? 100 : 0, status->schema_hash);
+                   "{\"name\":\"%s\",\"state\":\"%s\",\"traffic\":%u,\"schema\":\"%016" PRIx64 "\",\"partitions\":[",
+                   status->name, status->state, status->percent, status->schema_hash);
     for (size_t i = 0; i < status->positions.count; i++) {
         const struct partition *partition = status->positions.partitions[i];
         buf_add_text(out, i > 0 ? ",{\"topic\":" : "{\"topic\":");
@@ -221,7 +258,17 @@ static void add_json(const struct generation_status *status, struct buf *out)
         add_text(out, status->live.problem);
     else
         buf_add_literal(out, "null");
-    buf_add_literal(out, "}");
+    buf_add_format(out, ",\"is_partial\":%s,\"sample\":", status->is_partial ? "true" : "false");
+    if (status->sample_percent > 0)
+        buf_add_format(out, "%u", status->sample_percent);
+    else
+        buf_add_literal(out, "null");
+    buf_add_literal(out, ",\"retain_until\":");
+    if (status->retained != NULL && status->retained->until_ms > 0)
+        buf_add_format(out, "%" PRId64, status->retained->until_ms);
+    else
+        buf_add_literal(out, "null");
+    buf_add_format(out, ",\"rate\":%" PRId64 "}", status->building.rate);
 }
 
 static void print_text(const struct generation_status *status)
@@ -229,8 +276,12 @@ static void print_text(const struct generation_status *status)
     static const char *const headings[] = {"TOPIC", ">PARTITION", ">POSITION", ">END", ">LAG", "STATE"};
     struct table table;
 
-    printf("generation %s  %s  traffic %d%%  parked %zu  file %.1f MiB", status->name, status->state,
-           status->is_served ? 100 : 0, status->parked, (double)status->size.file_bytes / (1 << 20));
+    printf("generation %s  %s  traffic %u%%  parked %zu  file %.1f MiB", status->name, status->state, status->percent,
+           status->parked, (double)status->size.file_bytes / (1 << 20));
+    if (status->sample_percent > 0)
+        printf("  a sample of %u%%", status->sample_percent);
+    if (status->is_partial)
+        printf("  partial");
     if (status->has_live) {
         printf("  %" PRId64 " events/s", status->live.events_per_s);
         if (status->live.time_left_s > 0)

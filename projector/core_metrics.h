@@ -1,4 +1,4 @@
-/* projector/core_metrics.h - what the materializer counts, for /metrics. The loop prints this table beside its own. */
+/* projector/core_metrics.h - what the materializers of all generations count, for /metrics. The loop prints this table beside its own. */
 #ifndef TARN_PROJECTOR_CORE_METRICS_H
 #define TARN_PROJECTOR_CORE_METRICS_H
 

@@ -204,6 +204,24 @@ static bool look_at_topic(struct kafka_watch *watch, size_t topic)
     return is_answered && count > 0;
 }
 
+static void look_at_time(struct kafka_watch *watch, struct log_check *check)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *asked =
+        rd_kafka_topic_partition_list_add(list, watch->names[check->topic], check->partition);
+
+    asked->offset = check->time_ms;
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(watch->client, list, CALL_MS);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        code = asked->err;
+    check->is_answered = code == RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (check->is_answered)
+        check->time_offset = asked->offset >= 0 ? asked->offset : check->facts.end_offset;
+    else
+        snprintf(check->trouble, sizeof(check->trouble), "%s", rd_kafka_err2str(code));
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
 static void look_at_ends(struct kafka_watch *watch, struct log_check *check)
 {
     int64_t low;
@@ -219,6 +237,8 @@ static void look_at_ends(struct kafka_watch *watch, struct log_check *check)
     check->is_answered = true;
     check->trouble[0] = '\0';
     check->facts = (struct log_facts){.start_offset = low, .end_offset = high, .sight = ANCHOR_NOT_READ};
+    if (check->time_ms > 0)
+        look_at_time(watch, check);
     if (check->anchor_offset >= high)
         check->facts.sight = ANCHOR_GONE;
 }

@@ -319,6 +319,13 @@ void keeper_complain(struct keeper *keeper, uint16_t topic, int32_t partition, e
     keeper_doubt(keeper, kept, now_ms(keeper) + RETRY_MS);
 }
 
+void keeper_read_again(struct keeper *keeper, uint16_t topic, int32_t partition)
+{
+    struct kept *kept = find_kept(keeper, topic, partition);
+    if (kept && kept->phase == READING)
+        keeper_doubt(keeper, kept, 0);
+}
+
 void keeper_doubt_all(struct keeper *keeper)
 {
     for (size_t t = 0; t < keeper->options.topic_count; t++) {

@@ -4,7 +4,8 @@
  * was lost or Kafka complained about it, and every few seconds while it is read. A log that isn't the one that was
  * read stops its partition and no other.
  *
- * Partitions that a topic has when it is seen for the first time are read from the log's start, all at once. One that
+ * Partitions that a topic has when it is seen for the first time are read from the log's start (or from where
+ * the generation was told to begin), all at once. One that
  * appears later begins only when each partition before it has passed the end it had then (its gate, in the store as
  * start_after): the records of a key that moved to the new partition come after those in the old one. The gates hold
  * across restarts, also for partitions that had begun, as some owner ranges may be replayed from before the gate. */
@@ -16,6 +17,7 @@
 #include "projector/positions.h"
 #include "projector/record_source.h"
 #include "schema/base/clock.h"
+#include "schema/store/generation_start.h"
 
 struct keeper;
 
@@ -26,6 +28,7 @@ struct keeper_options {
     struct record_source source;
     struct log_watch watch;
     const struct clock_port *clock;
+    const struct generation_start *start; /* where topics that were never read begin; NULL: at their logs' starts */
     /* One sentence per change of state, for the log. */
     void (*say)(void *self, enum log_level level, const char *sentence);
     void *self;
@@ -45,6 +48,9 @@ enum complaint {
 };
 void keeper_complain(struct keeper *keeper, uint16_t topic, int32_t partition, enum complaint complaint,
                      const char *text);
+
+/* The source has given records that weren't taken: it is assigned again where the position stands. */
+void keeper_read_again(struct keeper *keeper, uint16_t topic, int32_t partition);
 
 /* A connection was lost: no log is known any more. */
 void keeper_doubt_all(struct keeper *keeper);

@@ -99,6 +99,26 @@ int keeper_look_at_topics(struct keeper *keeper, struct err *err)
     return rc;
 }
 
+static int64_t start_time_ms(const struct keeper *keeper)
+{
+    const struct generation_start *start = keeper->options.start;
+    return start && start->kind == START_TIME ? start->time_ms : 0;
+}
+
+/* Where a partition of a topic that was never read begins. A start that Kafka no longer has is found out by the look
+ * that comes before reading. */
+static int64_t first_offset(const struct keeper *keeper, const struct log_check *check)
+{
+    const struct generation_start *start = keeper->options.start;
+    int64_t told = -1;
+
+    if (check->time_ms > 0)
+        return check->time_offset;
+    if (start && start->kind == START_OFFSETS)
+        told = generation_start_offset(start, keeper->options.topics[check->topic], check->partition);
+    return told >= 0 ? told : check->facts.start_offset;
+}
+
 /* All topics with new partitions at once. The answers are about the logs as they are after the new partitions were
  * seen, which is what the gates need. */
 bool keeper_ask_survey(struct keeper *keeper, int64_t now)
@@ -112,8 +132,10 @@ bool keeper_ask_survey(struct keeper *keeper, int64_t now)
         if (wanted > LOG_CHECKS_MAX - count)
             break; /* it won't be more than that alone: see look_at_topic() */
         for (size_t i = 0; i < wanted; i++) {
-            keeper->checks[count++] =
-                (struct log_check){.topic = (uint16_t)t, .partition = (int32_t)i, .anchor_offset = -1};
+            keeper->checks[count++] = (struct log_check){.topic = (uint16_t)t,
+                                                         .partition = (int32_t)i,
+                                                         .anchor_offset = -1,
+                                                         .time_ms = topic->count == 0 ? start_time_ms(keeper) : 0};
         }
         topic->survey_due_ms = now + RETRY_MS;
     }
@@ -144,7 +166,8 @@ static int take_topic(struct keeper *keeper, uint16_t number, const struct log_c
     }
     for (size_t i = known; i < count; i++) {
         struct partition *added;
-        int rc = positions_add(keeper->options.positions, number, (int32_t)i, checks[i].facts.start_offset,
+        int rc = positions_add(keeper->options.positions, number, (int32_t)i,
+                               known > 0 ? checks[i].facts.start_offset : first_offset(keeper, &checks[i]),
                                known > 0 ? PARTITION_WAITING : PARTITION_FOLLOWING, &added, err);
         if (rc < 0)
             return err_prefix(err, "topic %s", keeper->options.topics[number]);
@@ -154,8 +177,10 @@ static int take_topic(struct keeper *keeper, uint16_t number, const struct log_c
     }
     keeper_sync_partitions(keeper, number);
     if (known == 0)
-        snprintf(sentence, sizeof(sentence), "topic %s: %zu partitions, read from their start",
-                 keeper->options.topics[number], count);
+        snprintf(sentence, sizeof(sentence), "topic %s: %zu partitions, read from %s", keeper->options.topics[number],
+                 count, keeper->options.start && generation_start_is_partial(keeper->options.start)
+                            ? "where the generation begins"
+                            : "their start");
     else
         snprintf(sentence, sizeof(sentence),
                  "topic %s: %zu new partitions; they begin when the old ones have reached the ends they have now",

@@ -14,7 +14,32 @@
 #include "schema/base/mem.h"
 #include "schema/store/durable.h"
 
-enum { FILE_BYTES_MAX = 1024 };
+enum { FILE_BYTES_MAX = 64 << 10 };
+
+static const struct number_field {
+    const char *name;
+    size_t offset;
+} number_fields[] = {
+    {"events_per_s", offsetof(struct live_generation, events_per_s)},
+    {"time_left_s", offsetof(struct live_generation, time_left_s)},
+    {"records", offsetof(struct live_generation, records)},
+    {"lag", offsetof(struct live_generation, lag)},
+    {"rate", offsetof(struct live_generation, rate)},
+};
+
+static const struct text_field {
+    const char *name;
+    size_t offset;
+    size_t size;
+} text_fields[] = {
+    {"state", offsetof(struct live_generation, state), sizeof(((struct live_generation *)0)->state)},
+    {"problem", offsetof(struct live_generation, problem), sizeof(((struct live_generation *)0)->problem)},
+};
+
+static int64_t *number_at(struct live_generation *generation, const struct number_field *field)
+{
+    return (int64_t *)(void *)((char *)generation + field->offset);
+}
 
 static int write_text(int fd, struct span text)
 {
@@ -28,22 +53,33 @@ static int write_text(int fd, struct span text)
 static int replace(const char *folder, const char *path, struct span text);
 static int write_over(const char *path, struct span text);
 
+static void print_generation(const struct live_generation *shown, struct buf *text)
+{
+    struct live_generation generation = *shown;
+
+    buf_add_format(text, "generation %s\n", generation.name);
+    for (size_t i = 0; i < ARRAY_COUNT(number_fields); i++)
+        buf_add_format(text, "%s %" PRId64 "\n", number_fields[i].name, *number_at(&generation, &number_fields[i]));
+    for (size_t i = 0; i < ARRAY_COUNT(text_fields); i++)
+        buf_add_format(text, "%s %s\n", text_fields[i].name, (char *)&generation + text_fields[i].offset);
+}
+
 int live_figures_write(const char *directory, const struct live_figures *figures, struct err *err)
 {
     char *folder = mem_format("%s/control", directory);
     char *path = mem_format("%s/live", folder);
-    char text[FILE_BYTES_MAX];
+    struct buf text = BUF_INIT;
     int rc = 0;
 
-    int len = snprintf(
-        text, sizeof(text),
-        "written_at_ms %" PRId64 "\nevents_per_s %" PRId64 "\ntime_left_s %" PRId64 "\ngeneration %s\nproblem %s\n",
-        figures->written_at_ms, figures->events_per_s, figures->time_left_s, figures->generation, figures->problem);
-    int failure = replace(folder, path, span_of(text, (size_t)len));
-    if ((failure == ENOSPC || failure == EDQUOT) && write_over(path, span_of(text, (size_t)len)) == 0)
+    buf_add_format(&text, "written_at_ms %" PRId64 "\n", figures->written_at_ms);
+    for (size_t i = 0; i < figures->count; i++)
+        print_generation(&figures->generations[i], &text);
+    int failure = replace(folder, path, buf_span(&text));
+    if ((failure == ENOSPC || failure == EDQUOT) && write_over(path, buf_span(&text)) == 0)
         failure = 0;
     if (failure != 0)
         rc = err_set_errno(err, ERR_BROKEN, failure, "%s", path);
+    buf_release(&text);
     free(path);
     free(folder);
     return rc;
@@ -83,27 +119,30 @@ static int write_over(const char *path, struct span text)
     return failure;
 }
 
-/* The rest of the line that begins with the name, or "". */
-static void find_line(const char *text, const char *name, char *ret_value, size_t size)
+static void read_field(struct live_generation *generation, const char *name, const char *value)
 {
-    size_t name_len = strlen(name);
-
-    ret_value[0] = '\0';
-    for (const char *line = text; line != NULL && *line != '\0'; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        if (strncmp(line, name, name_len) != 0 || line[name_len] != ' ')
-            continue;
-        snprintf(ret_value, size, "%.*s", (int)strcspn(line + name_len + 1, "\n"), line + name_len + 1);
-        return;
-    }
+    for (size_t i = 0; i < ARRAY_COUNT(number_fields); i++)
+        if (strcmp(name, number_fields[i].name) == 0)
+            *number_at(generation, &number_fields[i]) = strtoll(value, NULL, 10);
+    for (size_t i = 0; i < ARRAY_COUNT(text_fields); i++)
+        if (strcmp(name, text_fields[i].name) == 0)
+            snprintf((char *)generation + text_fields[i].offset, text_fields[i].size, "%s", value);
 }
 
-static int64_t find_number(const char *text, const char *name)
+/* `name value`; a line of a generation belongs to the one named last. */
+static void read_line(struct live_figures *figures, char *line)
 {
-    char value[32];
+    char *value = strchr(line, ' ');
 
-    find_line(text, name, value, sizeof(value));
-    return strtoll(value, NULL, 10);
+    if (value == NULL)
+        return;
+    *value++ = '\0';
+    if (strcmp(line, "written_at_ms") == 0)
+        figures->written_at_ms = strtoll(value, NULL, 10);
+    else if (strcmp(line, "generation") == 0 && figures->count < LIVE_GENERATIONS_MAX)
+        snprintf(figures->generations[figures->count++].name, sizeof(figures->generations[0].name), "%s", value);
+    else if (figures->count > 0)
+        read_field(&figures->generations[figures->count - 1], line, value);
 }
 
 int live_figures_read(const char *directory, int64_t now_ms, struct live_figures *ret_figures, struct err *err)
@@ -114,12 +153,10 @@ int live_figures_read(const char *directory, int64_t now_ms, struct live_figures
 
     int rc = durable_read(folder, "live", FILE_BYTES_MAX, &bytes, err);
     if (rc == 0) {
-        const char *text = buf_text(&bytes);
-        figures.written_at_ms = find_number(text, "written_at_ms");
-        figures.events_per_s = find_number(text, "events_per_s");
-        figures.time_left_s = find_number(text, "time_left_s");
-        find_line(text, "generation", figures.generation, sizeof(figures.generation));
-        find_line(text, "problem", figures.problem, sizeof(figures.problem));
+        char *rest = NULL;
+        buf_text(&bytes);
+        for (char *line = strtok_r((char *)bytes.at, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
+            read_line(&figures, line);
         if (now_ms - figures.written_at_ms > LIVE_FIGURES_AGE_MS)
             rc = ERR_ABSENT;
     }
@@ -128,4 +165,12 @@ int live_figures_read(const char *directory, int64_t now_ms, struct live_figures
     buf_release(&bytes);
     free(folder);
     return rc;
+}
+
+const struct live_generation *live_figures_find(const struct live_figures *figures, const char *name)
+{
+    for (size_t i = 0; i < figures->count; i++)
+        if (strcmp(figures->generations[i].name, name) == 0)
+            return &figures->generations[i];
+    return NULL;
 }

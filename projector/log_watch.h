@@ -17,10 +17,12 @@ struct log_check {
     uint16_t topic;
     int32_t partition;
     int64_t anchor_offset; /* of the record to be read again; -1: none */
+    int64_t time_ms;       /* > 0: asks for the offset of the first record of this time or later, too */
     uint64_t ticket;       /* the asker's own */
 
     bool is_answered; /* false: Kafka didn't answer; ask again */
     struct log_facts facts;
+    int64_t time_offset; /* the end, when all records are older */
     char trouble[160];
 };
 

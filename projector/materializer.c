@@ -45,6 +45,13 @@ struct materializer {
     bool is_drained;
     int64_t lag;
     struct err stall; /* kind 0: none */
+    struct dropped *own_dropped; /* when it isn't shared */
+    int64_t records;
+    uint64_t commits;
+    struct published {
+        int64_t cache_bytes, cache_dirty_bytes, cache_rows, cache_evictions, store_reads, parked_now, erasures, is_stalled,
+            is_catching_up;
+    } published; /* its part of the sums in core_counters */
 };
 
 static int load(struct materializer *m, struct err *err);
@@ -53,6 +60,7 @@ static int take_in(struct materializer *m, struct err *err);
 static void start_job(struct materializer *m);
 static struct flush_figures figures_of(struct materializer *m);
 static void publish(struct materializer *m);
+static void publish_sums(struct materializer *m, const struct published *now);
 
 int materializer_open(const struct materializer_options *options, struct materializer **ret_materializer,
                       struct err *err)
@@ -102,8 +110,9 @@ static int load(struct materializer *m, struct err *err)
         rc = erasures_load(&m->erasures, err);
     if (rc == 0)
         rc = parked_load(&m->parked, err);
-    if (rc == 0 && m->options.directory != NULL)
-        rc = dropped_open(m->options.directory, &m->decisions.dropped, err);
+    if (rc == 0 && m->options.dropped == NULL && m->options.directory != NULL)
+        rc = dropped_open(m->options.directory, &m->own_dropped, err);
+    m->decisions.dropped = m->options.dropped != NULL ? m->options.dropped : m->own_dropped;
     if (rc == 0)
         rc = decisions_catch_up(&m->decisions, err);
     return rc;
@@ -114,11 +123,14 @@ void materializer_close(struct materializer **materializer)
     if (*materializer == NULL)
         return;
     struct materializer *m = *materializer;
+    publish_sums(m, &(struct published){.cache_evictions = m->published.cache_evictions,
+                                        .store_reads = m->published.store_reads,
+                                        .erasures = m->published.erasures});
     flusher_close(&m->flusher);
     job_release(&m->job, m->rows.cache);
     rows_end_snapshot(&m->rows);
     store_reader_close(&m->rows.reader);
-    dropped_close(&m->decisions.dropped);
+    dropped_close(&m->own_dropped);
     applier_release(&m->applier);
     parked_release(&m->parked);
     erasures_release(&m->erasures);
@@ -186,6 +198,7 @@ int materializer_handle(struct materializer *materializer, const struct record *
         rc = handle_record(m, &records[handled], tally, err);
     }
     count_batch(tally);
+    m->records += tally[TALLY_RECORDS];
     if (rc == 0)
         *ret_handled = handled;
     return rc;
@@ -217,6 +230,10 @@ static int handle_record(struct materializer *m, const struct record *record, in
     }
     const struct parked_key at = {0, record->topic, record->partition, record->offset};
     uint64_t unit_hash = layout_unit_hash(&at, record->has_key, record->key);
+    if (!generation_takes_owner(m->options.settings, unit_hash)) {
+        positions_advance(&m->positions, partition, record);
+        return 0;
+    }
     if (positions_is_replayed(partition, owner_range(unit_hash), record->offset)) {
         tally[TALLY_REPLAYED]++;
     } else if (decisions_has_dropped(&m->decisions, record->topic, record->partition, record->offset)) {
@@ -281,6 +298,7 @@ static int take_in(struct materializer *m, struct err *err)
         *err = job->err;
         return err_prefix(err, "commit");
     }
+    m->commits++;
     metric_add(&core_counters.commits, 1);
     metric_add(&core_counters.rows_written, (int64_t)job->rows.count);
     m->is_in_flight = false;
@@ -419,6 +437,28 @@ bool materializer_is_committed(const struct materializer *materializer, uint64_t
     return true;
 }
 
+bool materializer_is_idle(const struct materializer *materializer)
+{
+    return !materializer->is_in_flight;
+}
+
+int64_t materializer_records(const struct materializer *materializer)
+{
+    return materializer->records;
+}
+
+uint64_t materializer_commits(const struct materializer *materializer, int64_t *ret_took_us)
+{
+    *ret_took_us = materializer->last_took_us;
+    return materializer->commits;
+}
+
+void materializer_set_memory(struct materializer *materializer, size_t memory_bytes)
+{
+    materializer->options.memory_bytes = memory_bytes;
+    cache_set_budget(materializer->rows.cache, memory_bytes);
+}
+
 const char *materializer_stalled(const struct materializer *materializer)
 {
     return materializer->stall.kind < 0 ? materializer->stall.text : NULL;
@@ -426,17 +466,44 @@ const char *materializer_stalled(const struct materializer *materializer)
 
 static void publish(struct materializer *m)
 {
-    struct core_counters *counters = &core_counters;
+    const struct published now = {
+        .cache_bytes = (int64_t)cache_bytes(m->rows.cache),
+        .cache_dirty_bytes = (int64_t)cache_dirty_bytes(m->rows.cache),
+        .cache_rows = (int64_t)cache_row_count(m->rows.cache),
+        .cache_evictions = (int64_t)cache_evictions(m->rows.cache),
+        .store_reads = (int64_t)m->rows.store_reads,
+        .parked_now = (int64_t)m->parked.event_count,
+        .erasures = (int64_t)m->applier.erasure_count,
+        .is_stalled = m->stall.kind < 0,
+        .is_catching_up = m->policy.is_catching_up,
+    };
+    publish_sums(m, &now);
+}
 
-    metric_set(&counters->cache_bytes, (int64_t)cache_bytes(m->rows.cache));
-    metric_set(&counters->cache_dirty_bytes, (int64_t)cache_dirty_bytes(m->rows.cache));
-    metric_set(&counters->cache_rows, (int64_t)cache_row_count(m->rows.cache));
-    metric_set(&counters->cache_evictions, (int64_t)cache_evictions(m->rows.cache));
-    metric_set(&counters->store_reads, (int64_t)m->rows.store_reads);
-    metric_set(&counters->parked_now, (int64_t)m->parked.event_count);
-    metric_set(&counters->erasures, (int64_t)m->applier.erasure_count);
-    metric_set(&counters->is_stalled, m->stall.kind < 0);
-    metric_set(&counters->is_catching_up, m->policy.is_catching_up);
+/* The figures are the process's: each materializer adds what has changed of its own. */
+static void publish_sums(struct materializer *m, const struct published *now)
+{
+    struct core_counters *counters = &core_counters;
+    struct published *before = &m->published;
+    const struct {
+        _Atomic int64_t *sum;
+        int64_t change;
+    } changes[] = {
+        {&counters->cache_bytes, now->cache_bytes - before->cache_bytes},
+        {&counters->cache_dirty_bytes, now->cache_dirty_bytes - before->cache_dirty_bytes},
+        {&counters->cache_rows, now->cache_rows - before->cache_rows},
+        {&counters->cache_evictions, now->cache_evictions - before->cache_evictions},
+        {&counters->store_reads, now->store_reads - before->store_reads},
+        {&counters->parked_now, now->parked_now - before->parked_now},
+        {&counters->erasures, now->erasures - before->erasures},
+        {&counters->is_stalled, now->is_stalled - before->is_stalled},
+        {&counters->is_catching_up, now->is_catching_up - before->is_catching_up},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(changes); i++)
+        if (changes[i].change != 0)
+            metric_add(changes[i].sum, changes[i].change);
+    *before = *now;
 }
 
 /* --- parked events --- */
@@ -445,6 +512,11 @@ int materializer_retry(struct materializer *materializer, const struct parked_se
                        struct parked_outcome *ret_outcome, struct err *err)
 {
     return decisions_retry(&materializer->decisions, selection, ret_outcome, err);
+}
+
+int materializer_catch_up_decisions(struct materializer *materializer, struct err *err)
+{
+    return decisions_catch_up(&materializer->decisions, err);
 }
 
 int materializer_drop(struct materializer *materializer, const struct parked_selection *selection,

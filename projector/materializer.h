@@ -33,6 +33,7 @@
 #include "schema/view/plan.h"
 
 struct materializer;
+struct dropped;
 
 /* What the loop may want to tell people. Every function may be NULL; called from within materializer_handle(). */
 struct materializer_listener {
@@ -46,7 +47,8 @@ struct materializer_options {
     const struct view_set *views;               /* outlives it too */
     const struct generation_settings *settings; /* likewise */
     const struct record_source *source;         /* only header() is called; NULL: records have no headers */
-    const char *directory;                      /* DIR, for decisions in DIR/control; NULL: none */
+    const char *directory;                      /* DIR, for decisions in DIR/control; NULL: none, or `dropped` */
+    struct dropped *dropped;                    /* those decisions, shared with others; outlives it. NULL: its own */
     size_t memory_bytes; /* of the cache, jobs included; below MATERIALIZER_MEMORY_MIN it hardly caches */
     size_t park_limit;   /* parked events of one partition, waiting ones included */
     const struct clock_port *clock;
@@ -101,6 +103,17 @@ MUST_CHECK int materializer_flush(struct materializer *materializer, struct err 
 uint64_t materializer_mark(struct materializer *materializer);
 bool materializer_is_committed(const struct materializer *materializer, uint64_t mark);
 
+/* Nothing is being written at the moment, and nothing will be before the next turn: the store's writer is free. */
+bool materializer_is_idle(const struct materializer *materializer);
+
+/* Records handled since it was opened, whatever came of them; how often something was committed, and how long the last
+ * time took. */
+int64_t materializer_records(const struct materializer *materializer);
+uint64_t materializer_commits(const struct materializer *materializer, int64_t *ret_took_us);
+
+/* What its cache may take from now on. */
+void materializer_set_memory(struct materializer *materializer, size_t memory_bytes);
+
 /* NULL, or why nothing is being committed ("no space left on device ..."); lives until the next turn. */
 const char *materializer_stalled(const struct materializer *materializer);
 
@@ -125,6 +138,9 @@ struct parked_outcome {
 /* Applies the events of each selected unit in offset order until one fails. ERR_ABSENT: none is parked there. */
 MUST_CHECK int materializer_retry(struct materializer *materializer, const struct parked_selection *selection,
                                   struct parked_outcome *ret_outcome, struct err *err);
+
+/* Decisions that others have written down since: events that are parked here leave, and what waited goes on. */
+MUST_CHECK int materializer_catch_up_decisions(struct materializer *materializer, struct err *err);
 
 /* Drops the events that failed (never those that only wait): writes the decision to DIR/control first, then goes on with
  * what waited. */

@@ -1,17 +1,26 @@
-/* projector/requests.h - requests that commands leave in DIR/control/ for the running projector: served between two turns
- * of its loop, answered once their effects are committed. */
+/* projector/requests.h - requests that commands leave in DIR/control/ for the running projector: taken between two turns
+ * of the supervisor, carried out by it (generation_change.h) or by the followers, and answered when the commits that
+ * hold their effects are made.
+ *
+ *     rebuild, promote, rollback, drop    generation_change.h
+ *     parked-retry, parked-drop           {..., generation?}  every generation's, or one's; the outcome is summed
+ *     hold     {generations: [A, B], lease_ms?}  both stand still at the same next offset of every partition that they
+ *              share, with everything committed: {hold: ID, positions: [{topic, partition, offset}]}, offset being the
+ *              next one to be read. ERR_AGAIN: one of them is too far behind
+ *     release  {hold: ID}                 they go on; they do so by themselves when the lease (2 s) ends */
 #ifndef TARN_PROJECTOR_REQUESTS_H
 #define TARN_PROJECTOR_REQUESTS_H
 
-#include "projector/materializer.h"
+#include "projector/supervisor.h"
+#include "schema/base/clock.h"
 
 struct requests;
 
-struct requests *requests_new(const char *directory, const char *generation, struct materializer *materializer,
-                              const struct generation_settings *settings, const struct clock_port *clock);
+struct requests *requests_new(struct supervisor *supervisor, const struct clock_port *clock);
+/* Those that aren't answered come again after the next start. */
 void requests_free(struct requests **requests);
 
-/* Looks for requests a few times a second, runs them, answers those whose commit has been made. Call once per turn. */
+/* Never waits. ERR_BROKEN and others: the process can't go on. */
 MUST_CHECK int requests_serve(struct requests *requests, struct err *err);
 
 #endif

@@ -48,7 +48,7 @@ static const struct metric run_metrics[] = {
      .value = &figures.events_per_s},
     {.name = "tarn_projector_lag_records",
      .kind = METRIC_GAUGE,
-     .help = "Records between positions and log ends, all partitions; -1: not known.",
+     .help = "Records between positions and log ends, all partitions of what is served; -1: not known.",
      .value = &figures.lag},
 };
 
@@ -111,31 +111,31 @@ const char *run_admin_address(const struct run_admin *admin)
 struct partition_metric {
     const char *name;
     const char *help;
-    int64_t (*value)(const struct partition *partition);
+    int64_t (*value)(const struct follower_partition *partition);
 };
 
-static int64_t position_of(const struct partition *partition)
+static int64_t position_of(const struct follower_partition *partition)
 {
-    return partition->cursor.next_offset;
+    return partition->next_offset;
 }
 
-static int64_t end_of(const struct partition *partition)
+static int64_t end_of(const struct follower_partition *partition)
 {
-    return partition->row.end_offset;
+    return partition->end_offset;
 }
 
-static int64_t lag_of(const struct partition *partition)
+static int64_t lag_of(const struct follower_partition *partition)
 {
-    int64_t lag = partition->row.end_offset - partition->cursor.next_offset;
-    return partition->row.end_offset < 0 ? -1 : lag < 0 ? 0 : lag;
+    int64_t lag = partition->end_offset - partition->next_offset;
+    return partition->end_offset < 0 ? -1 : lag < 0 ? 0 : lag;
 }
 
-static int64_t is_stopped(const struct partition *partition)
+static int64_t is_stopped(const struct follower_partition *partition)
 {
-    return partition->row.state != PARTITION_FOLLOWING && partition->row.state != PARTITION_WAITING;
+    return partition->state != PARTITION_FOLLOWING && partition->state != PARTITION_WAITING;
 }
 
-static int64_t parked_of(const struct partition *partition)
+static int64_t parked_of(const struct follower_partition *partition)
 {
     return (int64_t)partition->parked;
 }
@@ -148,21 +148,67 @@ static const struct partition_metric partition_metrics[] = {
     {"tarn_projector_partition_parked", "Parked events of the partition, waiting ones included.", parked_of},
 };
 
-static void print_partitions(const struct run_state *state, struct buf *out)
+static void print_partitions(const struct run_generation *generation, const struct partition_metric *metric,
+                             struct buf *out)
 {
+    const struct follower_report *report = generation->report;
     struct buf topic = BUF_INIT;
+
+    for (size_t i = 0; i < report->partition_count; i++) {
+        const struct follower_partition *partition = &report->partitions[i];
+        buf_clear(&topic);
+        metrics_escape_label(span_of_text(partition->topic), &topic);
+        buf_add_format(out, "%s{generation=\"%s\",topic=\"%s\",partition=\"%" PRId32 "\"} %" PRId64 "\n", metric->name,
+                       generation->name, buf_text(&topic), partition->number, metric->value(partition));
+    }
+    buf_release(&topic);
+}
+
+static int64_t is_built(const struct run_generation *generation)
+{
+    return generation->report->is_building;
+}
+
+static int64_t rate_of(const struct run_generation *generation)
+{
+    return generation->report->events_per_s;
+}
+
+static int64_t is_failed(const struct run_generation *generation)
+{
+    return generation->report->phase == FOLLOWER_FAILED;
+}
+
+static const struct {
+    const char *name;
+    const char *help;
+    int64_t (*value)(const struct run_generation *generation);
+} generation_metrics[] = {
+    {"tarn_projector_generation_building", "1 while the generation is under construction.", is_built},
+    {"tarn_projector_generation_stopped", "1 while the generation isn't followed because of a fault.", is_failed},
+    {"tarn_projector_generation_records_per_second", "Records handled a second, over the last seconds.", rate_of},
+};
+
+static void print_generations(const struct run_state *state, struct buf *out)
+{
+    for (size_t m = 0; m < ARRAY_COUNT(generation_metrics); m++) {
+        buf_add_format(out, "# HELP %s %s\n# TYPE %s gauge\n", generation_metrics[m].name, generation_metrics[m].help,
+                       generation_metrics[m].name);
+        for (size_t i = 0; i < state->count; i++)
+            buf_add_format(out, "%s{generation=\"%s\"} %" PRId64 "\n", generation_metrics[m].name,
+                           state->generations[i].name, generation_metrics[m].value(&state->generations[i]));
+    }
+}
+
+static void print_state(const struct run_state *state, struct buf *out)
+{
     for (size_t m = 0; m < ARRAY_COUNT(partition_metrics); m++) {
         const struct partition_metric *metric = &partition_metrics[m];
         buf_add_format(out, "# HELP %s %s\n# TYPE %s gauge\n", metric->name, metric->help, metric->name);
-        for (size_t i = 0; i < state->positions->count; i++) {
-            const struct partition *partition = state->positions->partitions[i];
-            buf_clear(&topic);
-            metrics_escape_label(span_of_text(state->topics[partition->topic]), &topic);
-            buf_add_format(out, "%s{topic=\"%s\",partition=\"%" PRId32 "\"} %" PRId64 "\n", metric->name,
-                           buf_text(&topic), partition->number, metric->value(partition));
-        }
+        for (size_t i = 0; i < state->count; i++)
+            print_partitions(&state->generations[i], metric, out);
     }
-    buf_release(&topic);
+    print_generations(state, out);
 }
 
 void run_admin_tell(struct run_admin *admin, const struct run_state *state)
@@ -175,11 +221,17 @@ void run_admin_tell(struct run_admin *admin, const struct run_state *state)
 
     pthread_mutex_lock(&admin->lock);
     buf_clear(&admin->partitions);
-    print_partitions(state, &admin->partitions);
+    print_state(state, &admin->partitions);
     buf_clear(&admin->problem);
     buf_add_text(&admin->problem, state->problem ? state->problem : "");
     admin->is_ready = state->is_ready;
     admin->told_at_us = clock_monotonic_us(&clock_system);
+    for (size_t i = 0; i < state->count; i++) {
+        const struct run_generation *generation = &state->generations[i];
+        if (generation->is_served && generation->report->told_at_us > 0 &&
+            generation->report->told_at_us < admin->told_at_us)
+            admin->told_at_us = generation->report->told_at_us;
+    }
     pthread_mutex_unlock(&admin->lock);
 }
 

@@ -141,8 +141,7 @@ static void warn_of_differences(const struct generation *generation, struct span
     buf_release(&as_made);
 }
 
-int run_generation_prepare(const struct run_settings *settings, struct generation **ret_generation,
-                           struct view_set **ret_views, struct err *err)
+int run_generation_prepare(const struct run_settings *settings, struct err *err)
 {
     struct buf schema = BUF_INIT;
     struct view_set *given = NULL;
@@ -161,12 +160,7 @@ int run_generation_prepare(const struct run_settings *settings, struct generatio
         else if (rc == ERR_ABSENT)
             rc = make_first(settings->store, buf_span(&schema), &shaping, &generation, err);
     }
-    if (rc == 0)
-        rc = load_views(buf_span(&generation->schema), generation->name, ret_views, err);
-    if (rc == 0)
-        *ret_generation = generation;
-    else
-        generation_close(&generation);
+    generation_close(&generation);
     view_set_free(&given);
     generation_settings_release(&shaping);
     buf_release(&schema);

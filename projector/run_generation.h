@@ -1,5 +1,5 @@
-/* projector/run_generation.h - the generation that `run` keeps up to date: made when there is none, opened when there
- * is.
+/* projector/run_generation.h - the first generation of a store: made when there is none, and compared with the flags
+ * when there is.
  *
  * What shapes results was fixed when it was made. Flags that say otherwise now are told, and not followed. */
 #ifndef TARN_PROJECTOR_RUN_GENERATION_H
@@ -9,9 +9,8 @@
 #include "schema/store/generation.h"
 #include "schema/view/plan.h"
 
-/* The caller holds DIR/lock. *ret_views is of the generation's own schema.
+/* The caller holds DIR/lock. From then on DIR/serving names a generation that is there.
  * ERR_INPUT: the schema has mistakes (each is logged), or --topics doesn't fit it. */
-MUST_CHECK int run_generation_prepare(const struct run_settings *settings, struct generation **ret_generation,
-                                      struct view_set **ret_views, struct err *err);
+MUST_CHECK int run_generation_prepare(const struct run_settings *settings, struct err *err);
 
 #endif

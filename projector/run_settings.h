@@ -17,13 +17,14 @@ struct run_settings {
     const char *framing;
     int64_t max_view_bytes;
     int64_t park_limit;
+    int64_t disk_reserve_bytes;
     struct config_list partitioners;
     struct config_list kafka;
     const char *group;
     const char *refused; /* where the values of refused options would go */
 };
 
-enum { RUN_OPTION_COUNT = 19 };
+enum { RUN_OPTION_COUNT = 20 };
 extern const struct config_option run_options[];
 
 #endif

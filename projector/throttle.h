@@ -1,9 +1,9 @@
-/* projector/throttle.h - how much a generation under construction is held back: by --rate, by the free disk, and by what
- * it does to those that people read. Pure, but for `pressure`, which all followers share.
+/* projector/throttle.h - how much a generation under construction is held back: by --rate, and by what it does to those
+ * that people read. Pure, but for `pressure`, which all followers share.
  *
- * A live follower tells how long its commits take. What they took while nothing was being built is the measure; when
- * they take more than half again as long, the one under construction sleeps longer in each turn, and less when they
- * recover. */
+ * A live follower tells how long its commits take. What they took while nothing was being built is the measure; when they
+ * take more than half again as long, the one under construction works for a smaller part of its time, and for a larger
+ * one when they recover. */
 #ifndef TARN_PROJECTOR_THROTTLE_H
 #define TARN_PROJECTOR_THROTTLE_H
 
@@ -12,27 +12,32 @@
 
 /* Written by the live followers, read by those under construction: each value stands for itself. */
 struct pressure {
-    _Atomic int64_t commit_us; /* smoothed */
+    _Atomic int64_t commit_us; /* how long live commits take, smoothed */
     _Atomic int64_t usual_us;  /* the same while nothing is built; 0: not known */
-    _Atomic int building;      /* how many are under construction */
+    _Atomic int building;      /* how many generations are under construction */
 };
 
-void pressure_note_commit(struct pressure *pressure, int64_t took_us);
+/* A live commit took that long. */
+void pressure_note(struct pressure *pressure, int64_t took_us);
 
 struct throttle {
-    int64_t rate;        /* events/s; 0: none */
-    int64_t allowed_us;  /* when the next record may be handled */
+    int64_t rate;           /* events/s; 0: none */
+    int64_t refilled_us;    /* when `tokens` was last made up */
+    int64_t tokens;         /* records that may be handled now, by the rate */
     int64_t share_permille; /* of its time that it may work */
-    int64_t looked_us;
+    int64_t looked_us;      /* when that was last set */
 };
 
-void throttle_init(struct throttle *throttle, int64_t rate);
+enum { THROTTLE_SHARE_MIN = 50, THROTTLE_SHARE_MAX = 1000 };
 
-/* How many of `wanted` records may be handled now; 0: wait throttle_wait_us(). */
+void throttle_init(struct throttle *throttle, int64_t rate, int64_t now_us);
+
+/* How many of `wanted` records may be handled now; 0: ask again in a moment. What isn't used is given back with
+ * throttle_return(). */
 int64_t throttle_admit(struct throttle *throttle, int64_t now_us, int64_t wanted);
-int64_t throttle_wait_us(const struct throttle *throttle, int64_t now_us);
+void throttle_return(struct throttle *throttle, int64_t unused);
 
-/* After a turn that worked for worked_us: how long to sleep for the sake of the others. */
-int64_t throttle_rest_us(struct throttle *throttle, const struct pressure *pressure, int64_t now_us, int64_t worked_us);
+/* After a turn that worked for worked_us: how long to rest for the sake of the others. */
+int64_t throttle_rest_us(struct throttle *throttle, struct pressure *pressure, int64_t now_us, int64_t worked_us);
 
 #endif

@@ -1,9 +1,11 @@
-/* The set holds 128-bit hashes of the lines, not the lines: two events with the same hash won't happen. */
+/* The set holds 128-bit hashes of the lines, not the lines: two events with the same hash won't happen. It is asked for
+ * each record, and nearly always empty: that much is told without the lock. */
 #include "schema/store/dropped.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,11 +17,12 @@
 #include "schema/store/durable.h"
 
 struct dropped {
+    pthread_mutex_t lock; /* of all but the folder */
     char *folder;
     int64_t whole_bytes; /* of the file: lines that count */
     struct hash128 *slots; /* open addressing; all zero: free */
     size_t slot_count;     /* a power of two */
-    size_t count;
+    _Atomic size_t count;
 };
 
 static bool is_free(struct hash128 hash)
@@ -102,6 +105,7 @@ int dropped_open(const char *directory, struct dropped **ret_dropped, struct err
     struct dropped *dropped = mem_zero(1, sizeof(*dropped));
     struct buf text = BUF_INIT;
 
+    pthread_mutex_init(&dropped->lock, NULL);
     dropped->folder = mem_format("%s/control", directory);
     int rc = durable_read(dropped->folder, "dropped", SIZE_MAX, &text, err);
     if (rc == 0)
@@ -119,22 +123,32 @@ void dropped_close(struct dropped **dropped)
 {
     if (*dropped == NULL)
         return;
+    pthread_mutex_destroy(&(*dropped)->lock);
     free((*dropped)->slots);
     free((*dropped)->folder);
     free(*dropped);
     *dropped = NULL;
 }
 
-bool dropped_contains(const struct dropped *dropped, const struct dropped_event *event)
+static bool contains(const struct dropped *dropped, const struct dropped_event *event)
 {
     struct buf line = BUF_INIT;
-    bool is_there = false;
 
     if (dropped->count == 0)
         return false;
     write_line(event, &line);
-    is_there = !is_free(*find_slot(dropped, hash128(buf_span(&line))));
+    bool is_there = !is_free(*find_slot(dropped, hash128(buf_span(&line))));
     buf_release(&line);
+    return is_there;
+}
+
+bool dropped_contains(struct dropped *dropped, const struct dropped_event *event)
+{
+    if (dropped->count == 0)
+        return false;
+    pthread_mutex_lock(&dropped->lock);
+    bool is_there = contains(dropped, event);
+    pthread_mutex_unlock(&dropped->lock);
     return is_there;
 }
 
@@ -176,8 +190,9 @@ int dropped_add(struct dropped *dropped, const struct dropped_event *events, siz
     struct hash128 *hashes = mem_alloc(count * sizeof(*hashes));
     size_t new_count = 0;
 
+    pthread_mutex_lock(&dropped->lock);
     for (size_t i = 0; i < count; i++) {
-        if (dropped_contains(dropped, &events[i]))
+        if (contains(dropped, &events[i]))
             continue;
         buf_clear(&line);
         write_line(&events[i], &line);
@@ -195,6 +210,7 @@ int dropped_add(struct dropped *dropped, const struct dropped_event *events, siz
         for (size_t i = 0; i < new_count; i++)
             insert(dropped, hashes[i]);
     }
+    pthread_mutex_unlock(&dropped->lock);
     free(hashes);
     buf_release(&line);
     buf_release(&lines);

@@ -13,7 +13,7 @@
 #include "schema/base/err.h"
 #include "schema/base/span.h"
 
-struct dropped; /* used by one thread */
+struct dropped; /* shared by the followers of all generations: any thread may call what is below */
 
 struct dropped_event {
     const char *topic; /* its name: numbers differ between generations */
@@ -25,7 +25,7 @@ struct dropped_event {
 MUST_CHECK int dropped_open(const char *directory, struct dropped **ret_dropped, struct err *err);
 void dropped_close(struct dropped **dropped);
 
-bool dropped_contains(const struct dropped *dropped, const struct dropped_event *event);
+bool dropped_contains(struct dropped *dropped, const struct dropped_event *event);
 size_t dropped_count(const struct dropped *dropped);
 
 /* Adds decisions and returns when they are on the disk: all of them, or none as far as this process sees. Those that

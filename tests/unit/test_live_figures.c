@@ -17,11 +17,16 @@
 
 enum { NOW_MS = 1000000 };
 
-static const struct live_figures example = {.written_at_ms = NOW_MS,
-                                            .events_per_s = 1234,
-                                            .time_left_s = -1,
-                                            .generation = "eda77a-1",
-                                            .problem = "topic loans, partition 3 is stopped: rewritten"};
+static const struct live_figures example = {
+    .written_at_ms = NOW_MS,
+    .generations = {{.name = "eda77a-1",
+                     .state = "following",
+                     .events_per_s = 1234,
+                     .time_left_s = -1,
+                     .problem = "topic loans, partition 3 is stopped: rewritten"},
+                    {.name = "0c77a1-2", .state = "building", .records = 5, .lag = 6, .rate = 7}},
+    .count = 2,
+};
 
 static int set_up(void **state)
 {
@@ -64,16 +69,26 @@ static void what_is_written_is_read_the_newest_of_it(void **state)
     struct live_figures first = example, read;
     struct err err = {0};
 
-    first.events_per_s = 999999;
-    first.problem[0] = '\0';
+    first.generations[0].events_per_s = 999999;
+    first.generations[0].problem[0] = '\0';
     write_figures(*state, &first); /* makes the folder */
     write_figures(*state, &example);
     assert_int_equal(live_figures_read(*state, NOW_MS, &read, &err), 0);
     assert_int_equal(read.written_at_ms, NOW_MS);
-    assert_int_equal(read.events_per_s, 1234);
-    assert_int_equal(read.time_left_s, -1);
-    assert_string_equal(read.generation, "eda77a-1");
-    assert_string_equal(read.problem, example.problem);
+    assert_int_equal(read.count, 2);
+    const struct live_generation *served = live_figures_find(&read, "eda77a-1");
+    const struct live_generation *built = live_figures_find(&read, "0c77a1-2");
+    assert_non_null(served);
+    assert_non_null(built);
+    assert_null(live_figures_find(&read, "eda77a-2"));
+    assert_int_equal(served->events_per_s, 1234);
+    assert_int_equal(served->time_left_s, -1);
+    assert_string_equal(served->problem, example.generations[0].problem);
+    assert_string_equal(built->state, "building");
+    assert_int_equal(built->records, 5);
+    assert_int_equal(built->lag, 6);
+    assert_int_equal(built->rate, 7);
+    assert_string_equal(built->problem, "");
 }
 
 static void the_longest_problem_is_read_whole_and_no_problem_is_an_empty_one(void **state)
@@ -81,29 +96,29 @@ static void the_longest_problem_is_read_whole_and_no_problem_is_an_empty_one(voi
     struct live_figures figures = example, read;
     struct err err = {0};
 
-    memset(figures.problem, 'x', sizeof(figures.problem) - 1);
-    figures.problem[sizeof(figures.problem) - 1] = '\0';
+    memset(figures.generations[0].problem, 'x', sizeof(figures.generations[0].problem) - 1);
+    figures.generations[0].problem[sizeof(figures.generations[0].problem) - 1] = '\0';
     write_figures(*state, &figures);
     assert_int_equal(live_figures_read(*state, NOW_MS, &read, &err), 0);
-    assert_string_equal(read.problem, figures.problem);
+    assert_string_equal(read.generations[0].problem, figures.generations[0].problem);
 
-    figures.problem[0] = '\0';
+    figures.generations[0].problem[0] = '\0';
     write_figures(*state, &figures);
     assert_int_equal(live_figures_read(*state, NOW_MS, &read, &err), 0);
-    assert_string_equal(read.problem, "");
+    assert_string_equal(read.generations[0].problem, "");
 }
 
 static void figures_of_a_projector_that_stopped_telling_are_none(void **state)
 {
-    struct live_figures read = {.events_per_s = 7};
+    struct live_figures read = {.count = 7};
     struct err err = {0};
 
     assert_int_equal(live_figures_read(*state, NOW_MS, &read, &err), ERR_ABSENT);
     write_figures(*state, &example);
     assert_int_equal(live_figures_read(*state, NOW_MS + LIVE_FIGURES_AGE_MS, &read, &err), 0);
-    read.events_per_s = 7;
+    read.count = 7;
     assert_int_equal(live_figures_read(*state, NOW_MS + LIVE_FIGURES_AGE_MS + 1, &read, &err), ERR_ABSENT);
-    assert_int_equal(read.events_per_s, 7); /* untouched */
+    assert_int_equal(read.count, 7); /* untouched */
 }
 
 static void a_file_that_is_no_such_file_is_none(void **state)
@@ -126,7 +141,7 @@ static void a_text_that_is_too_long_is_cut_where_it_would_not_fit(void **state)
     text = mem_format("written_at_ms %d\ngeneration %s\n", NOW_MS, generation);
     write_text(*state, text);
     assert_int_equal(live_figures_read(*state, NOW_MS, &read, &err), 0);
-    assert_int_equal(strlen(read.generation), sizeof(read.generation) - 1);
+    assert_int_equal(strlen(read.generations[0].name), sizeof(read.generations[0].name) - 1);
     free(text);
 }
 
