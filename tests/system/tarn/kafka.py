@@ -40,6 +40,7 @@ group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 delete.topic.enable=true
 log.retention.ms=-1
+log.retention.check.interval.ms=1000
 log.cleaner.dedupe.buffer.size=8388608
 log.cleaner.backoff.ms=200
 log.segment.delete.delay.ms=0
@@ -82,7 +83,7 @@ class Kafka:
         self.admin = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
         self.process = Process(self._java("kafka.Kafka", "server.properties"), self.folder / "kafka.log",
                                cwd=self.folder, name=f"kafka {self.version}")
-        wait_until(self._is_ready, f"Apache Kafka {self.version}", 60, alive=[self.process], poll_s=0.1)
+        wait_until(self._is_ready, f"Apache Kafka {self.version}", 120, alive=[self.process], poll_s=0.1)
 
     def _java(self, main_class, *arguments):
         return ["java", "-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
