@@ -110,7 +110,7 @@ static const char *marker_reinterpreted(struct bench_events *events, const char 
 
 static const char *marker_withdrawn(struct bench_events *events, const char *user, struct buf *out)
 {
-    uint32_t number = 6 + (uint32_t)random_below(events, 6);
+    uint32_t number = (uint32_t)random_below(events, 12);
     char code[16];
 
     snprintf(code, sizeof(code), "rs%06" PRIu32, 100000 + number * 7919);
@@ -144,5 +144,13 @@ struct bench_event bench_events_next(struct bench_events *events)
         type = marker_reinterpreted(events, events->user, &events->value);
     else
         type = marker_withdrawn(events, events->user, &events->value);
+    return (struct bench_event){events->user, type, buf_span(&events->value)};
+}
+
+struct bench_event bench_events_report(struct bench_events *events, uint64_t person)
+{
+    snprintf(events->user, sizeof(events->user), "user-%08" PRIu64, person);
+    buf_clear(&events->value);
+    const char *type = report_completed(events, events->user, &events->value);
     return (struct bench_event){events->user, type, buf_span(&events->value)};
 }

@@ -1,7 +1,8 @@
 /* ops/bench/bench_events.h - the benchmark's events: the same ones for the same seed, on every machine.
  *
- * The mix of a genetics service, 306 bytes on average: 40% whole reports (~670 bytes), 40% withdrawn markers (~40), 20%
- * markers that mean something else now (~110), each person as likely as any other. */
+ * The mix of a genetics service, 306 bytes on average: 40% whole reports (~670 bytes), 40% withdrawn markers (~40, half of
+ * them of markers that a report has), 20% markers that mean something else now (~110), each person as likely as any
+ * other. */
 #ifndef TARN_BENCH_EVENTS_H
 #define TARN_BENCH_EVENTS_H
 
@@ -25,5 +26,7 @@ void bench_events_init(struct bench_events *events, uint64_t seed, uint64_t peop
 void bench_events_release(struct bench_events *events);
 
 struct bench_event bench_events_next(struct bench_events *events);
+/* A whole report of this one: one of each person fills a store. */
+struct bench_event bench_events_report(struct bench_events *events, uint64_t person);
 
 #endif

@@ -3,8 +3,9 @@
  *     bench-latency BROKERS TOPIC STORE EVENTS RATE PEOPLE
  *
  * Open loop: event i is due at start + i / RATE, whether or not the ones before it have arrived, and its latency counts
- * from there. The first fifth isn't counted: a broker whose code isn't compiled yet is another subject. It is readable once a snapshot of the store, taken by this process, holds a position of its partition
- * behind it, in every range. The producer lingers 0 ms; the topic has no other writer. Prints one line of JSON. */
+ * from there. The first fifth isn't counted: a broker whose code isn't compiled yet is another subject. An event is readable
+ * once a snapshot of the store, taken by this process, holds a position of its partition behind it, in every range. The
+ * producer lingers 0 ms; the topic has no other writer. Prints one line of JSON. */
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
@@ -76,7 +77,7 @@ static struct lane *lanes_open(rd_kafka_t *kafka, const char *topic, int32_t *re
     return lanes;
 }
 
-/* A withdrawn marker: the smallest event of the mix. */
+/* A marker that means something else now. */
 static void produce(rd_kafka_t *kafka, const char *topic, int32_t partition, const char *user)
 {
     static const char type[] = "genetics.v1.MarkerReinterpreted";
@@ -105,7 +106,8 @@ static struct store_reader *reader_open(const char *directory, const char *topic
     struct store_reader *reader = NULL;
     struct err err;
 
-    if (serving_read(directory, &serving, &err) < 0 || generation_open(directory, serving_incumbent(&serving), &generation, &err) < 0 ||
+    if (serving_read(directory, &serving, &err) < 0 ||
+        generation_open(directory, serving_incumbent(&serving), &generation, &err) < 0 ||
         store_open(generation->folder, &(struct store_options){.access = STORE_READ_ONLY}, &store, &err) < 0 ||
         store_reader_open(store, &reader, &err) < 0)
         fail(directory, err.text);

@@ -1,9 +1,9 @@
 /* Fills a topic with the benchmark's events (bench_events.h).
  *
- *     bench-produce BROKERS TOPIC EVENTS PEOPLE [SEED [RATE]]
+ *     bench-produce BROKERS TOPIC EVENTS|everyone PEOPLE [SEED [RATE]]
  *
- * Over PEOPLE people. Keys go through murmur2, as Java's producers do. With RATE (events per second) the stream is even;
- * without it, as fast as the broker takes it. */
+ * Over PEOPLE people; `everyone`: one whole report of each, which fills a store. Keys go through murmur2, as Java's producers
+ * do. With RATE (events per second) the stream is even; without it, as fast as the broker takes it. */
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
@@ -67,11 +67,12 @@ static rd_kafka_t *producer_open(const char *brokers)
 int main(int argc, char **argv)
 {
     if (argc < 5) {
-        fprintf(stderr, "usage: bench-produce BROKERS TOPIC EVENTS PEOPLE [SEED [RATE]]\n");
+        fprintf(stderr, "usage: bench-produce BROKERS TOPIC EVENTS|everyone PEOPLE [SEED [RATE]]\n");
         return 2;
     }
-    uint64_t events = strtoull(argv[3], NULL, 10);
     uint64_t people = strtoull(argv[4], NULL, 10);
+    bool is_everyone = strcmp(argv[3], "everyone") == 0;
+    uint64_t events = is_everyone ? people : strtoull(argv[3], NULL, 10);
     struct bench_events maker;
     uint64_t rate = argc > 6 ? strtoull(argv[6], NULL, 10) : 0;
     rd_kafka_t *kafka = producer_open(argv[1]);
@@ -80,7 +81,7 @@ int main(int argc, char **argv)
 
     bench_events_init(&maker, argc > 5 ? strtoull(argv[5], NULL, 10) : 1, people);
     for (uint64_t i = 0; i < events; i++) {
-        struct bench_event event = bench_events_next(&maker);
+        struct bench_event event = is_everyone ? bench_events_report(&maker, i) : bench_events_next(&maker);
         bytes += event.value.len;
         produce(kafka, argv[2], event.user, event.type, event.value);
         if ((i & 1023) == 0)

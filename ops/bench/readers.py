@@ -1,94 +1,85 @@
-"""The reading side of the benchmark: tarn-query and the servers that people use today for the same answers, each with
-the same people, started in a folder of its own on loopback and ended by its pid."""
+"""Servers that answer reads: tarn-query and what people use today for the same answers, each with the same people, started
+in a folder of its own on loopback and ended by its pid. One client asks all of them (bench_load.c)."""
 
-import json
-import pathlib
-import re
 import resource
-import shutil
-import statistics
+import socket
 import subprocess
-import sys
-import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "system"))
+import requests
 
-import requests  # noqa: E402
+from place import PROGRAMS, ROOT, cpu_seconds, run_json
 
-from tarn import BUILD  # noqa: E402
-from tarn.process import Process, environment, free_port  # noqa: E402
-from tarn.programs import Query  # noqa: E402
-from tarn.waiting import wait_until  # noqa: E402
+from tarn.process import Process, free_port
+from tarn.programs import Query
+from tarn.waiting import wait_until
 
-PEERS = pathlib.Path(__file__).parent / "peers"
+PEERS = ROOT / "ops" / "bench" / "peers"
 CONNECTIONS = 64
-USER = "u-%07d"
-
-
-def cpu_seconds(pid):
-    """Of a process and its children."""
-    total = 0
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rsplit(")", 1)[1].split()
-        except (OSError, IndexError):
-            continue
-        if stat.parent.name == str(pid) or fields[1] == str(pid):
-            total += int(fields[11]) + int(fields[12])
-    return total / 100
+JOIN_CONNECTIONS = 16  # where MariaDB was fastest; with 64 it answers a seventh less
+USER, SHAPE = "u-%07d", "u-#######"
 
 
 class Reader:
     """One server under load: `load(seconds)` gives {"per_second", "p99_ms"}, to which CPU per request is added."""
 
+    protocol = "http"
+    shape = None
+    accept = ""
+
     def measure(self, seconds):
         before = cpu_seconds(self.pid)
-        began = time.monotonic()
         figures = self.load(seconds)
-        took = time.monotonic() - began
-        figures["cpu_us"] = (cpu_seconds(self.pid) - before) * 1e6 / max(1, figures["per_second"] * took)
+        figures["cpu_us"] = (cpu_seconds(self.pid) - before) * 1e6 / max(1, figures["requests"])
         return figures
 
+    def load(self, seconds, rate=0):
+        return run_json([PROGRAMS / "bench_load", self.protocol, self.port, CONNECTIONS, seconds, self.people, self.shape,
+                         rate, self.accept])
 
-def wrk(port, shape, people, seconds, accept=""):
-    done = subprocess.run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s",
-                           str(PEERS / "random_user.lua"), f"http://127.0.0.1:{port}", "--", str(people), shape, accept],
-                          capture_output=True, text=True, check=True)
-    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)[1])
-    p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)", done.stdout)
-    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", done.stdout)
-    assert not bad, f"{shape}: {bad[0]}"
-    return {"per_second": rate, "p99_ms": float(p99[1]) * {"us": 0.001, "ms": 1, "s": 1000}[p99[2]]}
+    def end(self):
+        self.process.end()
 
 
 class Tarn(Reader):
-    def __init__(self, folder, people):
+    """tarn-query as it comes, on a store of its own or on one that is there."""
+
+    def __init__(self, folder, people, store=None, shape=f"/v1/genetic-result/{SHAPE}"):
         self.people = people
-        self.store = folder / "store"
-        if not self.store.exists():
-            subprocess.run([BUILD / "bench" / "bench_fill", self.store, str(people)], check=True, cwd=ROOT)
-        self.query = Query(folder, "tarn-query", self.store).start()
+        self.store = store or folder / "store"
+        self.shape = shape
+        if store is None:
+            subprocess.run([PROGRAMS / "bench_fill", self.store, str(people)], check=True, cwd=ROOT)
+        self.query = Query(folder, "tarn-query", self.store, flags=["--log-level", "warn"]).start()
         self.pid = self.query.process.pid
-        self.accept = ""
+        self.port = self.query.port
 
-    def sample(self, number):
-        return self.query.get(f"/v1/genetic-result/{USER % number}").content
-
-    def load(self, seconds):
-        return wrk(self.query.port, "/v1/genetic-result/USER", self.people, seconds, self.accept)
+    def bodies(self, count):
+        """The first `count` answers, one connection."""
+        with socket.create_connection(("127.0.0.1", self.port)) as connection, connection.makefile("rb") as answers:
+            for number in range(count):
+                connection.sendall(f"GET /v1/genetic-result/{USER % number} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                assert answers.readline().startswith(b"HTTP/1.1 200")
+                length = 0
+                while (line := answers.readline()) != b"\r\n":
+                    if line.startswith(b"Content-Length:"):
+                        length = int(line.split(b":")[1])
+                yield answers.read(length)
 
     def end(self):
         self.query.end()
 
 
 class Nginx(Reader):
+    """The bodies as files (peers/nginx.conf)."""
+
+    shape = f"/{SHAPE}"
+
     def __init__(self, folder, people, bodies):
         # All of its files must stay open, or its cache of open files is none: in its favour, it serves fewer people.
         self.people = min(people, resource.getrlimit(resource.RLIMIT_NOFILE)[1] * 3 // 4)
         self.folder = folder / "nginx"
         (self.folder / "files").mkdir(parents=True)
-        for number, body in bodies[:self.people]:
+        for number, body in zip(range(self.people), bodies):
             (self.folder / "files" / (USER % number)).write_bytes(body)
         self.port = free_port()
         conf = (PEERS / "nginx.conf").read_text().replace("@FOLDER@", str(self.folder)).replace("@PORT@", str(self.port))
@@ -98,46 +89,28 @@ class Nginx(Reader):
         wait_until(lambda: requests.get(f"http://127.0.0.1:{self.port}/{USER % 0}", timeout=5).status_code == 200, "nginx",
                    alive=[self.process])
 
-    def load(self, seconds):
-        return wrk(self.port, "/USER", self.people, seconds)
-
-    def end(self):
-        self.process.end()
-
 
 class Redis(Reader):
-    """GET, one at a time per connection, values as long as ours; save off, as a cache."""
+    """GET of values as long as our answers, one at a time per connection (peers/redis.conf)."""
+
+    protocol = "redis"
+    shape = SHAPE
 
     def __init__(self, folder, people, body):
         self.people = people
         self.port = free_port()
         (folder / "redis").mkdir()
-        self.process = Process(["redis-server", "--port", self.port, "--bind", "127.0.0.1", "--save", "", "--appendonly",
-                                "no", "--dir", folder / "redis"], folder / "redis" / "log")
+        self.process = Process(["redis-server", PEERS / "redis.conf", "--port", self.port, "--dir", folder / "redis"],
+                               folder / "redis" / "log")
         self.pid = self.process.pid
         wait_until(lambda: self._ask(["ping"]) == "PONG", "redis", alive=[self.process])
-        commands = "".join(f"*3\r\n$3\r\nSET\r\n$16\r\nkey:{n:012d}\r\n${len(body)}\r\n{body.decode('latin-1')}\r\n"
-                           for n in range(people))
-        done = subprocess.run(["redis-cli", "-p", str(self.port), "--pipe"], input=commands.encode("latin-1"),
-                              capture_output=True, check=True)
+        value = b"$%d\r\n%s\r\n" % (len(body), body)
+        commands = b"".join(b"*3\r\n$3\r\nSET\r\n$9\r\n%s\r\n%s" % ((USER % n).encode(), value) for n in range(people))
+        done = subprocess.run(["redis-cli", "-p", str(self.port), "--pipe"], input=commands, capture_output=True, check=True)
         assert b"errors: 0" in done.stdout, done.stdout
 
     def _ask(self, command):
         return subprocess.run(["redis-cli", "-p", str(self.port), *command], capture_output=True, text=True).stdout.strip()
-
-    def load(self, seconds):
-        count = int(getattr(self, "rate", 60000) * seconds)
-        done = subprocess.run(["redis-benchmark", "-p", str(self.port), "-c", str(CONNECTIONS), "-n", str(count), "-r",
-                               str(self.people), "--csv", "GET", "key:__rand_int__"], capture_output=True, text=True,
-                              check=True)
-        fields = done.stdout.strip().splitlines()[-1].replace('"', "").split(",")
-        header = done.stdout.strip().splitlines()[0].replace('"', "").split(",")
-        figures = dict(zip(header, fields))
-        self.rate = float(figures["rps"])
-        return {"per_second": self.rate, "p99_ms": float(figures["p99_latency_ms"])}
-
-    def end(self):
-        self.process.end()
 
 
 TABLES = """
@@ -148,29 +121,29 @@ CREATE TABLE marker (marker_id INT PRIMARY KEY, category_id INT NOT NULL, code V
                      risk VARCHAR(10), score DOUBLE, advice VARCHAR(100), KEY (category_id));
 INSERT INTO report SELECT seq, CONCAT('u-', LPAD(seq, 7, '0')), 'Kim Ji-woo' FROM seq_0_to_{last};
 INSERT INTO category SELECT seq, seq DIV 3, ELT(1 + seq MOD 3, 'nutrition', 'skin', 'sleep') FROM seq_0_to_{last_category};
-INSERT INTO marker SELECT seq, seq DIV 6, CONCAT('rs', 100000 + seq MOD 997), 'Caffeine metabolism', 'CAUTION',
+INSERT INTO marker SELECT seq, seq DIV 5, CONCAT('rs', 100000 + seq MOD 997), 'Caffeine metabolism', 'CAUTION',
        seq MOD 1000 / 10, 'Ask your doctor before you change it.' FROM seq_0_to_{last_marker};
 ANALYZE TABLE report, category, marker;
 """
 
 
 class MariaDB(Reader):
-    """Everything in the buffer pool: the best case for it."""
+    """Three tables, everything in the buffer pool (peers/mariadb.cnf): the best case for it."""
 
     def __init__(self, folder, people):
         self.people = people
         self.folder = folder / "mariadb"
         data = self.folder / "data"
         self.folder.mkdir()
-        subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=root",
+        defaults = f"--defaults-file={PEERS / 'mariadb.cnf'}"
+        subprocess.run(["mariadb-install-db", defaults, f"--datadir={data}", "--user=root",
                         "--auth-root-authentication-method=normal"], capture_output=True, check=True)
         self.socket = self.folder / "socket"
-        self.process = Process(["mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={self.socket}", "--user=root",
-                                "--skip-networking", "--innodb-buffer-pool-size=2G", "--innodb-flush-log-at-trx-commit=2",
-                                "--max-connections=200", "--query-cache-type=0"], self.folder / "log")
+        self.process = Process(["mariadbd", defaults, f"--datadir={data}", f"--socket={self.socket}", "--user=root"],
+                               self.folder / "log")
         self.pid = self.process.pid
-        wait_until(lambda: self._sql("SELECT 1").returncode == 0, "mariadb", alive=[self.process])
-        done = self._sql(TABLES.format(last=people - 1, last_category=people * 3 - 1, last_marker=people * 18 - 1))
+        wait_until(lambda: self._sql("SELECT 1").returncode == 0, "mariadb", 120, alive=[self.process])
+        done = self._sql(TABLES.format(last=people - 1, last_category=people * 3 - 1, last_marker=people * 15 - 1))
         assert done.returncode == 0, done.stderr
 
     def _sql(self, text):
@@ -178,37 +151,5 @@ class MariaDB(Reader):
                               capture_output=True, text=True)
 
     def load(self, seconds):
-        done = subprocess.run([BUILD / "bench" / "bench_join", self.socket, "bench", "16", str(seconds), str(self.people)],
-                              capture_output=True, text=True, check=True, env=environment())
-        return json.loads(done.stdout)
-
-    def end(self):
-        self.process.end()
-
-
-def measure(folder, people, runs, seconds, say, with_mariadb=True):
-    """{name: {"per_second": [..], "cpu_us": [..], "p99_ms": [..]}}, the servers taking turns."""
-    folder.mkdir(parents=True, exist_ok=True)
-    readers = {}
-    try:
-        tarn = readers["tarn json"] = Tarn(folder, people)
-        bodies = [(number, tarn.sample(number)) for number in range(people)]
-        say(f"  {people} people, JSON of {statistics.mean(len(body) for _, body in bodies):.0f} bytes")
-        readers["nginx"] = Nginx(folder, people, bodies)
-        readers["redis json"] = Redis(folder, people, bodies[0][1])
-        if with_mariadb:
-            readers["mariadb"] = MariaDB(folder, people)
-        figures = {}
-        for run in range(runs):
-            for name, reader in [*readers.items(), ("tarn protobuf", tarn)]:
-                if reader is tarn:
-                    tarn.accept = "application/x-protobuf" if name == "tarn protobuf" else ""
-                got = reader.measure(seconds)
-                say(f"  run {run}: {name}: {got['per_second']:,.0f}/s {got['cpu_us']:.1f} us p99 {got['p99_ms']:.2f} ms")
-                for key in ("per_second", "cpu_us", "p99_ms"):
-                    figures.setdefault(name, {}).setdefault(key, []).append(got[key])
-        return figures
-    finally:
-        for reader in readers.values():
-            reader.end()
-        shutil.rmtree(folder, ignore_errors=True)
+        figures = run_json([PROGRAMS / "bench_join", self.socket, "bench", JOIN_CONNECTIONS, seconds, self.people])
+        return {**figures, "requests": figures["queries"]}

@@ -7,7 +7,7 @@
 #     ops/dev/install.sh python           ... and the Python packages of the tests
 #     ops/dev/install.sh build test       ... and Java, Apache Kafka: all that `make test` needs
 #     ops/dev/install.sh build kafka      ... Java and Apache Kafka alone: `make run KAFKA=real`
-#     ops/dev/install.sh bench            the peers of `make bench`: nginx, Redis, MariaDB (Debian starts their services)
+#     ops/dev/install.sh bench            the peers of `make bench`: nginx, Redis (Debian starts their services), MariaDB; valgrind
 #     ops/dev/install.sh develop          clang-format, clang-tidy, valgrind, coverage
 #     ops/dev/install.sh missing build    installs nothing: prints the packages that aren't there
 #
@@ -25,7 +25,7 @@ python_packages="python3 python3-venv"
 # The server without its service: nothing of the system's is started.
 database_packages="mariadb-server-core mariadb-client-core"
 test_packages="$unit_packages $python_packages curl kcat util-linux $kafka_packages $database_packages"
-bench_packages="openjdk-17-jdk-headless maven wrk nginx redis-server redis-tools mariadb-server"
+bench_packages="openjdk-17-jdk-headless maven nginx redis-server redis-tools valgrind $database_packages"
 develop_packages="clang clang-format clang-tidy libclang-rt-14-dev valgrind gcovr"
 kafka_versions="3.9.1 4.1.1"
 

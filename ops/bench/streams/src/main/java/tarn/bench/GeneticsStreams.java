@@ -1,6 +1,7 @@
 package tarn.bench;
 
 import com.google.protobuf.InvalidProtocolBufferException;
+import com.google.protobuf.Timestamp;
 import genetics.screens.Screens.Category;
 import genetics.screens.Screens.GeneticResult;
 import genetics.screens.Screens.Marker;
@@ -8,31 +9,39 @@ import genetics.screens.Screens.Risk;
 import genetics.v1.Events.AnalysisCompleted;
 import genetics.v1.Events.MarkerReinterpreted;
 import genetics.v1.Events.MarkerWithdrawn;
+import java.io.IOException;
+import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.Base64;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
-import java.util.ArrayList;
 import java.util.Properties;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicLong;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.KafkaStreams;
+import org.apache.kafka.streams.KeyValue;
+import org.apache.kafka.streams.StoreQueryParameters;
 import org.apache.kafka.streams.StreamsBuilder;
 import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.kstream.Consumed;
 import org.apache.kafka.streams.processor.api.Processor;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
 import org.apache.kafka.streams.processor.api.Record;
+import org.apache.kafka.streams.state.KeyValueIterator;
 import org.apache.kafka.streams.state.KeyValueStore;
+import org.apache.kafka.streams.state.QueryableStoreTypes;
 import org.apache.kafka.streams.state.Stores;
 
 /**
  * The genetics screen as one would write it with Kafka Streams: a processor, a RocksDB store with its changelog, the same
- * events and the same views. Ends once it has handled as many records as it was told, and prints one line of JSON.
+ * events and the same views. Ends once it has handled as many records as it was told and committed them, and prints one
+ * line of JSON. With DUMP, every hundredth view is written into that file, to be compared with Tarn's.
  *
- * <p>usage: GeneticsStreams BROKERS TOPIC RECORDS at_least_once|exactly_once_v2 APPLICATION_ID STATE_DIR
+ * <p>usage: GeneticsStreams BROKERS TOPIC RECORDS at_least_once|exactly_once_v2 APPLICATION_ID STATE_DIR [DUMP]
  */
 public final class GeneticsStreams {
     private static final String STORE = "genetic-result";
@@ -48,7 +57,8 @@ public final class GeneticsStreams {
         config.put(StreamsConfig.APPLICATION_ID_CONFIG, args[4]);
         config.put(StreamsConfig.STATE_DIR_CONFIG, args[5]);
         config.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, args[3]);
-        config.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, 2);
+        config.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, Runtime.getRuntime().availableProcessors());
+        config.put(StreamsConfig.ROCKSDB_CONFIG_SETTER_CLASS_CONFIG, BoundedRocksDb.class);
         config.put(StreamsConfig.consumerPrefix(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG), "earliest");
         // What Confluent's tuning pages advise for throughput: larger polls, a larger record cache.
         config.put(StreamsConfig.consumerPrefix(ConsumerConfig.MAX_POLL_RECORDS_CONFIG), 10000);
@@ -67,11 +77,32 @@ public final class GeneticsStreams {
         streams.start();
         done.await();
         long endNanos = System.nanoTime();
-        streams.close(Duration.ofSeconds(60));
+        if (args.length > 6) {
+            dump(streams, args[6]);
+        }
+        long closeNanos = System.nanoTime();
+        streams.close(Duration.ofSeconds(120));
+        double closing = (System.nanoTime() - closeNanos) / 1e9;
         double seconds = (endNanos - firstNanos.get()) / 1e9;
-        System.out.printf("{\"records\": %d, \"seconds\": %.3f, \"per_second\": %.0f, \"until_first\": %.3f}%n",
-                handled.get(), seconds, handled.get() / seconds, (firstNanos.get() - startNanos) / 1e9);
+        System.out.printf("{\"records\": %d, \"seconds\": %.3f, \"per_second\": %.0f, \"until_first\": %.3f,"
+                + " \"closing\": %.3f}%n", handled.get(), seconds, handled.get() / seconds,
+                (firstNanos.get() - startNanos) / 1e9, closing);
         System.exit(0);
+    }
+
+    /** "key TAB base64 of the view", a line each, of the people whose number ends in 00. */
+    private static void dump(KafkaStreams streams, String path) throws IOException {
+        var store = streams.store(StoreQueryParameters.fromNameAndType(
+                STORE, QueryableStoreTypes.<String, byte[]>keyValueStore()));
+        try (PrintWriter out = new PrintWriter(path, StandardCharsets.UTF_8);
+                KeyValueIterator<String, byte[]> views = store.all()) {
+            while (views.hasNext()) {
+                KeyValue<String, byte[]> view = views.next();
+                if (view.key.endsWith("00")) {
+                    out.println(view.key + "\t" + Base64.getEncoder().encodeToString(view.value));
+                }
+            }
+        }
     }
 
     /** One record into its view. */
@@ -106,7 +137,7 @@ public final class GeneticsStreams {
                 switch (type) {
                     case "genetics.v1.AnalysisCompleted" -> replace(view, AnalysisCompleted.parseFrom(record.value()));
                     case "genetics.v1.MarkerReinterpreted" ->
-                            reinterpret(view, MarkerReinterpreted.parseFrom(record.value()));
+                            reinterpret(view, MarkerReinterpreted.parseFrom(record.value()), record.timestamp());
                     case "genetics.v1.MarkerWithdrawn" -> withdraw(view, MarkerWithdrawn.parseFrom(record.value()));
                     default -> { }
                 }
@@ -125,15 +156,18 @@ public final class GeneticsStreams {
         view.setLaboratory(event.getLaboratory().getName()).setLaboratoryId(event.getLaboratory().getId());
         view.clearCategories();
         for (genetics.v1.Events.Marker marker : event.getMarkersList()) {
-            upsert(view, marker.getCategory(), Marker.newBuilder().setCode(marker.getCode()).setTrait(marker.getTrait())
-                    .setRisk(Risk.forNumber(marker.getRiskValue())).setScore(marker.getScore())
-                    .setAdvice(marker.getAdvice()), true);
+            markerOf(view, marker.getCategory(), marker.getCode()).clear().setCode(marker.getCode())
+                    .setTrait(marker.getTrait()).setRisk(Risk.forNumber(marker.getRiskValue()))
+                    .setScore(marker.getScore()).setAdvice(marker.getAdvice());
         }
         derive(view);
     }
 
-    private static void reinterpret(GeneticResult.Builder view, MarkerReinterpreted event) {
-        Marker.Builder marker = Marker.newBuilder().setCode(event.getCode());
+    private static void reinterpret(GeneticResult.Builder view, MarkerReinterpreted event, long timeMs) {
+        Marker.Builder marker = markerOf(view, event.getCategory(), event.getCode());
+        // Field by field: mergeFrom() would leave out a risk that is set to NORMAL, which is 0.
+        marker.setReinterpretedAt(Timestamp.newBuilder().setSeconds(timeMs / 1000)
+                .setNanos((int) (timeMs % 1000) * 1_000_000));
         if (event.hasRisk()) {
             marker.setRisk(Risk.forNumber(event.getRiskValue()));
         }
@@ -143,7 +177,6 @@ public final class GeneticsStreams {
         if (event.hasAdvice()) {
             marker.setAdvice(event.getAdvice());
         }
-        upsert(view, event.getCategory(), marker, false);
         derive(view);
     }
 
@@ -160,7 +193,8 @@ public final class GeneticsStreams {
         derive(view);
     }
 
-    private static void upsert(GeneticResult.Builder view, String name, Marker.Builder marker, boolean whole) {
+    /** The marker of that code in that category; both are made when they aren't there. */
+    private static Marker.Builder markerOf(GeneticResult.Builder view, String name, String code) {
         Category.Builder category = null;
         for (Category.Builder candidate : view.getCategoriesBuilderList()) {
             if (candidate.getCategory().equals(name)) {
@@ -171,15 +205,11 @@ public final class GeneticsStreams {
             category = view.addCategoriesBuilder().setCategory(name);
         }
         for (Marker.Builder candidate : category.getMarkersBuilderList()) {
-            if (candidate.getCode().equals(marker.getCode())) {
-                if (whole) {
-                    candidate.clear();
-                }
-                candidate.mergeFrom(marker.buildPartial());
-                return;
+            if (candidate.getCode().equals(code)) {
+                return candidate;
             }
         }
-        category.addMarkers(marker);
+        return category.addMarkersBuilder().setCode(code);
     }
 
     private static void derive(GeneticResult.Builder view) {

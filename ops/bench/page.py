@@ -1,0 +1,16 @@
+"""ops/docs/benchmarks.md: what `make bench` measured stands between two markers, what people wrote about it around them."""
+
+BEGIN = "<!-- measured: written by make bench -->"
+END = "<!-- end of measured -->"
+
+
+def write(path, machine, command, results):
+    """Replaces what stands between the markers, and nothing else."""
+    old = path.read_text()
+    before, begin, rest = old.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{path} lacks the markers {BEGIN} … {END}")
+    lines = ["| | |", "|---|---|", *(f"| {what} | {which} |" for what, which in machine), f"| command | `{command}` |"]
+    measured = "\n".join(lines) + "\n\n" + results.markdown()
+    path.write_text(f"{before}{BEGIN}\n\n{measured}\n{END}{after}")

@@ -1,0 +1,77 @@
+"""From produce to readable on a full store, and what readers feel of the writing: open loop, counted from the planned time."""
+
+import subprocess
+
+from place import PROGRAMS, in_turns, run_json
+from readers import Tarn
+
+from tarn.process import environment
+
+NAME = "latency"
+RATES = ((1000, 5, 10), (5000, 35, 60))  # events/s, aim and floor of p99 in ms
+WRITES_PER_SECOND = 5000
+READS_PER_SECOND = 5000
+
+
+def run(place, results):
+    options = place.options
+    projector = place.full_store()
+    results.section(f"Live, on a full store of {options.full:,} views, open loop, from the planned time")
+    figures = {rate: [] for rate, _, _ in RATES}
+    latency(place, projector, 1000)  # a broker that has just started compiles its code; that is another subject
+    for run_number in range(options.runs):
+        for rate, _, _ in in_turns(run_number, RATES):
+            figures[rate].append(latency(place, projector, rate))
+            results.keep(f"latency {rate}", figures[rate][-1])
+            place.say(f"run {run_number + 1} of {options.runs}: {rate:,} events/s: {figures[rate][-1]}")
+    for rate, aim, floor in RATES:
+        p50 = sorted(figure["p50_ms"] for figure in figures[rate])[options.runs // 2]
+        results.value(f"produce to readable at {rate:,} events/s: p99", [figure["p99_ms"] for figure in figures[rate]], " ms",
+                      aim, floor, tarn=f"p50 {p50:.1f} ms")
+    beside_writes(place, results, projector)
+    projector.stop(timeout_s=60)
+
+
+def latency(place, projector, rate):
+    return run_json([PROGRAMS / "bench_latency", place.kafka.brokers, projector.topics, projector.store,
+                     int(rate * place.options.latency_seconds), rate, place.options.full])
+
+
+def beside_writes(place, results, projector):
+    options = place.options
+    tarn = Tarn(place.folder, options.full, store=projector.store, shape="/v1/genetic-result/user-########")
+    pairs = []
+    try:
+        for run_number in range(options.runs):
+            got = {}
+            for name in in_turns(run_number, ("without", "with")):
+                got[name] = reads(place, projector, tarn, name == "with", 1000 + run_number)
+                results.keep(f"reads {name} writes", got[name])
+            place.say(f"run {run_number + 1} of {options.runs}: p99 of reads {got['with']['p99_ms']:.2f} ms beside"
+                      f" {WRITES_PER_SECOND:,} events/s, {got['without']['p99_ms']:.2f} ms without")
+            pairs.append((got["with"], got["without"]))
+    finally:
+        tarn.end()
+    ratios = [a["p99_ms"] / b["p99_ms"] for a, b in pairs]
+    middle = sorted(pairs, key=lambda pair: pair[0]["p99_ms"] / pair[1]["p99_ms"])[len(pairs) // 2]
+    results.value(f"p99 of {READS_PER_SECOND:,} reads/s beside {WRITES_PER_SECOND:,} events/s / without them", ratios, "",
+                  1.5, 1.5, digits=2, tarn=f"{middle[0]['p99_ms']:.2f} ms beside", peer=f"{middle[1]['p99_ms']:.2f} ms without")
+
+
+def reads(place, projector, tarn, is_writing, seed):
+    """A load of reads; the writers, if any, begin before and end after it."""
+    seconds = place.options.seconds
+    writer = None
+    if is_writing:
+        events = int(WRITES_PER_SECOND * (seconds + 2))
+        writer = subprocess.Popen([str(part) for part in (
+            PROGRAMS / "bench_produce", place.kafka.brokers, projector.topics, events, place.options.full, seed,
+            WRITES_PER_SECOND)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment())
+    try:
+        if writer:
+            tarn.load(1, rate=READS_PER_SECOND)
+        return tarn.load(seconds, rate=READS_PER_SECOND)
+    finally:
+        if writer:
+            writer.wait(120)
+            projector.wait_caught_up()

@@ -1,0 +1,178 @@
+"""Where a benchmark happens: one folder, a broker of its own, topics filled with the benchmark's events, projectors that
+run until they have committed everything, and what they cost while they do."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "system"))
+
+from tarn import BUILD  # noqa: E402
+from tarn.events import Schema  # noqa: E402
+from tarn.kafka import Kafka  # noqa: E402
+from tarn.process import environment  # noqa: E402
+from tarn.programs import Projector, run_command  # noqa: E402
+
+PROGRAMS = BUILD / "bench"
+PARTITIONS = 4
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class BenchKafka(Kafka):
+    """Apache Kafka as in production: the optimizing compiler, a gigabyte of heap."""
+
+    def _java(self, main_class, *arguments):
+        return ["java", "-Xms1g", "-Xmx1g", "-XX:+UseG1GC", "-Djava.awt.headless=true",
+                "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{self.libs}/*", main_class, *arguments]
+
+
+def run_json(argv, timeout_s=1800, **options):
+    """What a program prints as its last line, and `cpu_s`, the CPU that it took."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        child = subprocess.Popen([str(part) for part in argv], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                                 env=environment(), **options)
+        deadline = time.monotonic() + timeout_s
+        while True:
+            pid, status, usage = os.wait4(child.pid, os.WNOHANG)
+            if pid != 0:
+                break
+            if time.monotonic() > deadline:
+                child.kill()
+                raise RuntimeError(f"{argv[0]} still ran after {timeout_s} s")
+            time.sleep(0.01)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0), err.seek(0)
+        said, complained = out.read(), err.read()
+    if child.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, argv))}: {complained[-2000:]}{said[-500:]}")
+    return {**json.loads(said.strip().splitlines()[-1]), "cpu_s": usage.ru_utime + usage.ru_stime}
+
+
+def cpu_seconds(pid):
+    """Of a process and its children."""
+    total = 0
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except (OSError, IndexError):
+            continue
+        if stat.parent.name == str(pid) or fields[1] == str(pid):
+            total += int(fields[11]) + int(fields[12])
+    return total / TICKS
+
+
+def own_bytes(pid):
+    """Memory of its own: what it maps from the store belongs to the page cache, and goes when others need it."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("RssAnon"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+class Place:
+    def __init__(self, options, say):
+        self.options = options
+        self.say = say
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tarn-bench-", dir=options.folder))
+        self._schema = None
+        self._kafka = None
+        self._full = None
+        self.started = []
+
+    def say_rate(self, who, figures):
+        self.say(f"{who}: {figures['per_second']:,.0f}/s" + (f", {figures['cpu_us']:.1f} µs CPU" if "cpu_us" in figures else ""))
+
+    # --- schema, broker and topics ---
+
+    def schema(self):
+        """The genetics screen's descriptor set alone."""
+        if self._schema is None:
+            self._schema = self.folder / "genetics.binpb"
+            subprocess.run(["protoc", "-I", "schema", "-I", "schema/examples", "--include_imports",
+                            f"--descriptor_set_out={self._schema}", "genetics/screens.proto"], cwd=ROOT, check=True)
+        return self._schema
+
+    def message_maker(self, full_name):
+        schema = Schema(self.schema())
+        return lambda: schema.new(full_name)
+
+    @property
+    def kafka(self):
+        if self._kafka is None:
+            self._kafka = BenchKafka(self.folder / "kafka").start()
+        return self._kafka
+
+    def make_topic(self, name):
+        self.kafka.create_topic(name, PARTITIONS)
+
+    def produce(self, topic, events, people, seed=1):
+        """`events`: how many, or "everyone" for one whole report of each."""
+        self.say(f"producing {events} events over {people:,} people into {topic}")
+        run_json([PROGRAMS / "bench_produce", self.kafka.brokers, topic, events, people, seed])
+
+    # --- projectors ---
+
+    def projector(self, store, topic, flags=()):
+        projector = Projector(self.folder, f"projector-{store.name}", store, self.kafka, topic, schema=self.schema(),
+                              flags=[*flags, "--log-level", "warn"])
+        self.started.append(projector)
+        return projector
+
+    def run_until_caught_up(self, projector, events):
+        """From the start of the process until all of the topic's events are committed."""
+        ends = sum(self.kafka.ends(projector.topic_names()).values())
+        peak = 0
+        began = time.monotonic()
+        projector.start(wait_ready=False)
+        while True:
+            projector.assert_alive()
+            peak = max(peak, own_bytes(projector.process.pid))
+            if sum(p["position"] + 1 for p in projector.status()["partitions"]) >= ends:
+                break
+            time.sleep(0.1)
+        seconds = time.monotonic() - began
+        return {"seconds": seconds, "per_second": events / seconds,
+                "cpu_us": cpu_seconds(projector.process.pid) * 1e6 / events, "own_bytes": peak}
+
+    def full_store(self):
+        """A projector, caught up, whose store has a view of each person; and its topic. Made once."""
+        if self._full is None:
+            topic, people = "bench-full", self.options.full
+            self.make_topic(topic)
+            self.produce(topic, "everyone", people)
+            projector = self.projector(self.folder / "full", topic)
+            figures = self.run_until_caught_up(projector, people)
+            projector.wait_caught_up()
+            projector.wait_ready()
+            self.say(f"full store: {people:,} views after {figures['seconds']:.1f} s")
+            self._full = projector
+        elif not self._full.process.is_alive():
+            self._full.start()
+            self._full.wait_caught_up()
+        return self._full
+
+    def digest(self, store):
+        done = run_command("digest", "--store", store, timeout_s=120)
+        assert done.status == 0, done.err
+        return done.out.strip()
+
+    def remove(self, folder):
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def end(self):
+        for program in self.started:
+            program.end()
+        if self._kafka:
+            self._kafka.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def in_turns(run, members):
+    """The members of a pair take turns in going first."""
+    return list(members) if run % 2 == 0 else list(reversed(members))
