@@ -44,6 +44,8 @@ extern const struct command command_restore;
 extern const struct command command_promote;
 extern const struct command command_rollback;
 extern const struct command command_drop;
+extern const struct command command_relay;
+extern const struct command command_verify;
 
 /* A fault's exit code: ERR_INPUT and ERR_ABSENT are the user's (2), everything else is ours (1). */
 int command_exit_of(const struct err *err);

@@ -1,11 +1,4 @@
-/* A chunk ends at a key: the query's chunk_rows-th key from the last one on is asked for first, then all rows up to and
- * with it. So rows of one key, however many, are in one snapshot and one transaction, and keys that the column's collation
- * calls equal are never cut apart.
- *
- * The user's query is a derived table; MySQL and MariaDB merge a plain one into ours, so that the key column's index
- * serves `>` and ORDER BY.
- *
- * Order of a crash: chunk committed to Kafka, then noted in the database. In between, the chunk is told again by a later
+/* Order of a crash: chunk committed to Kafka, then noted in the database. In between, the chunk is told again by a later
  * snapshot, behind the changes that happened meanwhile: the same order, one telling more. */
 #include "projector/first_load.h"
 
@@ -14,6 +7,7 @@
 
 #include "ops/runtime/log.h"
 #include "ops/runtime/metrics.h"
+#include "projector/first_load_query.h"
 #include "projector/first_load_rows.h"
 #include "projector/progress.h"
 #include "projector/sql_text.h"
@@ -27,9 +21,7 @@ struct part {
     size_t ordinal;
     bool is_known; /* the query was tried, the noted progress read */
     bool is_done;
-    bool has_key;
-    struct buf last_key;
-    enum column_kind key_kind;
+    struct load_cursor cursor;
     int64_t rows_done;
     int64_t rows_total; /* -1: not known */
 };
@@ -89,8 +81,11 @@ int first_load_new(const struct first_load_options *options, struct first_load_r
             rc = err_set(err, ERR_INPUT, "--first-load: view %s has no first_load", name);
         for (size_t k = 0; rc == 0 && k < view->first_load_count; k++) {
             run->parts = mem_grow(run->parts, run->count, &capacity, sizeof(*run->parts));
-            run->parts[run->count++] =
-                (struct part){.view = view, .load = &view->first_loads[k], .ordinal = k, .rows_total = -1};
+            run->parts[run->count++] = (struct part){.view = view,
+                                                     .load = &view->first_loads[k],
+                                                     .ordinal = k,
+                                                     .cursor = {.load = &view->first_loads[k]},
+                                                     .rows_total = -1};
         }
     }
     if (rc < 0)
@@ -105,7 +100,7 @@ void first_load_free(struct first_load_run **run)
     if (*run == NULL)
         return;
     for (size_t i = 0; i < (*run)->count; i++)
-        buf_release(&(*run)->parts[i].last_key);
+        buf_release(&(*run)->parts[i].cursor.last_key);
     free((*run)->parts);
     buf_release(&(*run)->sql);
     free(*run);
@@ -152,10 +147,10 @@ static int take_note(void *self, const struct database_row *row, struct err *err
     struct part *part = self;
     (void)err;
 
-    part->key_kind = (enum column_kind)integer_of(row->cells[0]);
-    part->has_key = row->cells[1].at != NULL;
-    buf_clear(&part->last_key);
-    buf_add_span(&part->last_key, row->cells[1]);
+    part->cursor.key_kind = (enum column_kind)integer_of(row->cells[0]);
+    part->cursor.has_key = row->cells[1].at != NULL;
+    buf_clear(&part->cursor.last_key);
+    buf_add_span(&part->cursor.last_key, row->cells[1]);
     part->rows_done = integer_of(row->cells[2]);
     part->is_done = integer_of(row->cells[3]) != 0;
     return DATABASE_ENOUGH;
@@ -185,9 +180,9 @@ static int write_note(struct first_load_run *run, const struct part *part, struc
     add_table(sql, run->options.relay->options.table);
     buf_add_literal(sql, " (view, part, query_hash, key_kind, last_key, rows_done, is_done) VALUES (");
     sql_add_text(sql, span_of_text(part->view->name));
-    buf_add_format(sql, ", %zu, '%016" PRIx64 "', %d, ", part->ordinal, query_hash(part), (int)part->key_kind);
-    if (part->has_key)
-        sql_add_bytes(sql, buf_span(&part->last_key));
+    buf_add_format(sql, ", %zu, '%016" PRIx64 "', %d, ", part->ordinal, query_hash(part), (int)part->cursor.key_kind);
+    if (part->cursor.has_key)
+        sql_add_bytes(sql, buf_span(&part->cursor.last_key));
     else
         buf_add_literal(sql, "NULL");
     buf_add_format(sql, ", %" PRId64 ", %d)", part->rows_done, part->is_done);
@@ -195,67 +190,6 @@ static int write_note(struct first_load_run *run, const struct part *part, struc
 }
 
 /* --- queries ------------------------------------------------------------------------------------------------------ */
-
-static int add_key(struct buf *sql, enum column_kind kind, struct span key, struct err *err)
-{
-    switch (kind) {
-    case COLUMN_TEXT:
-        sql_add_text(sql, key);
-        return 0;
-    case COLUMN_BYTES:
-        sql_add_bytes(sql, key);
-        return 0;
-    case COLUMN_INTEGER:
-    case COLUMN_DECIMAL:
-        buf_add_span(sql, key);
-        return 0;
-    case COLUMN_DATE:
-    case COLUMN_INSTANT:
-        buf_add_format(sql, "'%.*s'", SPAN_ARGS(key));
-        return 0;
-    case COLUMN_FLOAT:
-    case COLUMN_OTHER:
-        break;
-    }
-    return err_set(err, ERR_INPUT,
-                   "key_column is of a type that can't cut chunks: texts, bytes, whole numbers and dates "
-                   "can");
-}
-
-/* SELECT <what> FROM (<the query>) AS loaded WHERE key > last [AND key <= to] */
-static int add_select(struct first_load_run *run, const struct part *part, const char *what, bool is_key,
-                      const struct buf *to, enum column_kind to_kind, struct err *err)
-{
-    struct buf *sql = &run->sql;
-    int rc = 0;
-
-    buf_clear(sql);
-    buf_add_literal(sql, "SELECT ");
-    if (is_key)
-        sql_add_name(sql, part->load->key_column);
-    else
-        buf_add_text(sql, what);
-    buf_add_format(sql, " FROM (%s) AS loaded WHERE 1 = 1", part->load->sql);
-    if (part->has_key) {
-        buf_add_literal(sql, " AND ");
-        sql_add_name(sql, part->load->key_column);
-        buf_add_literal(sql, " > ");
-        rc = add_key(sql, part->key_kind, buf_span(&part->last_key), err);
-    }
-    if (rc == 0 && to != NULL) {
-        buf_add_literal(sql, " AND ");
-        sql_add_name(sql, part->load->key_column);
-        buf_add_literal(sql, " <= ");
-        rc = add_key(sql, to_kind, buf_span(to), err);
-    }
-    return rc;
-}
-
-static void add_order(struct first_load_run *run, const struct part *part)
-{
-    buf_add_literal(&run->sql, " ORDER BY ");
-    sql_add_name(&run->sql, part->load->key_column);
-}
 
 struct trial {
     const struct part *part;
@@ -314,7 +248,7 @@ static int learn(struct first_load_run *run, struct err *err)
         if (part->is_done)
             log_info("first load of %s, query %zu: done before, %" PRId64 " rows; --first-load-again loads it again",
                      part->view->name, part->ordinal, part->rows_done);
-        else if (part->has_key)
+        else if (part->cursor.has_key)
             log_info("first load of %s, query %zu: goes on behind %" PRId64 " rows", part->view->name, part->ordinal,
                      part->rows_done);
     }
@@ -323,24 +257,6 @@ static int learn(struct first_load_run *run, struct err *err)
 }
 
 /* --- a chunk ------------------------------------------------------------------------------------------------------ */
-
-struct boundary {
-    bool is_there;
-    struct buf key;
-    enum column_kind kind;
-};
-
-static int take_boundary(void *self, const struct database_row *row, struct err *err)
-{
-    struct boundary *boundary = self;
-    (void)err;
-
-    boundary->is_there = true;
-    boundary->kind = row->columns[0].kind;
-    buf_clear(&boundary->key);
-    buf_add_span(&boundary->key, row->cells[0]);
-    return DATABASE_ENOUGH;
-}
 
 struct chunk {
     struct first_load_run *run;
@@ -395,29 +311,6 @@ static int publish_row(void *self, const struct database_row *row, struct err *e
     return rc;
 }
 
-static int read_chunk(struct first_load_run *run, struct part *part, struct chunk *chunk, bool *ret_is_last,
-                      struct err *err)
-{
-    const struct database *database = run->options.relay->options.database;
-    struct boundary boundary = {false, BUF_INIT, COLUMN_TEXT};
-
-    int rc = add_select(run, part, NULL, true, NULL, COLUMN_TEXT, err);
-    if (rc == 0) {
-        add_order(run, part);
-        buf_add_format(&run->sql, " LIMIT %zu, 1", run->options.chunk_rows - 1);
-        rc = database->run(database->self, buf_span(&run->sql), take_boundary, &boundary, NULL, err);
-    }
-    if (rc == 0)
-        rc = add_select(run, part, "*", false, boundary.is_there ? &boundary.key : NULL, boundary.kind, err);
-    if (rc == 0) {
-        add_order(run, part);
-        rc = database->run(database->self, buf_span(&run->sql), publish_row, chunk, NULL, err);
-    }
-    *ret_is_last = !boundary.is_there;
-    buf_release(&boundary.key);
-    return rc;
-}
-
 static int begin_snapshot(const struct database *database, struct err *err)
 {
     int rc = database_do(database, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", err);
@@ -453,7 +346,8 @@ static int publish_snapshot(struct first_load_run *run, struct part *part, struc
     if (rc < 0)
         return rc;
     chunk->is_sink_fault = false;
-    return read_chunk(run, part, chunk, ret_is_last, err);
+    return load_query_chunk(options->database, &part->cursor, run->options.chunk_rows, publish_row, chunk, ret_is_last,
+                            err);
 }
 
 static int load_chunk(struct first_load_run *run, struct part *part, struct chunk *chunk, bool *ret_worked,
@@ -485,10 +379,10 @@ static int load_chunk(struct first_load_run *run, struct part *part, struct chun
     part->rows_done += chunk->rows;
     part->is_done = is_last;
     if (chunk->rows > 0) {
-        part->has_key = true;
-        part->key_kind = chunk->key_kind;
-        buf_clear(&part->last_key);
-        buf_add_span(&part->last_key, buf_span(&chunk->last_key));
+        part->cursor.has_key = true;
+        part->cursor.key_kind = chunk->key_kind;
+        buf_clear(&part->cursor.last_key);
+        buf_add_span(&part->cursor.last_key, buf_span(&chunk->last_key));
     }
     *ret_worked = true;
     rc = write_note(run, part, err);

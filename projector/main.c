@@ -18,11 +18,9 @@ static const struct {
     {&command_check, false},   {&command_run, true},       {&command_status, false},   {&command_digest, false},
     {&command_get, false},     {&command_parked, false},   {&command_generations, false}, {&command_promote, false},
     {&command_rollback, false}, {&command_drop, false},     {&command_rebuild, false},
-    {&command_compare, false}, {&command_copy, false},      {&command_restore, false},
+    {&command_compare, false}, {&command_copy, false},      {&command_restore, false},    {&command_relay, true},
+    {&command_verify, false},
 };
-
-/* Part of the language of this program, not of this version. */
-static const char *const later[] = {"relay", "verify"};
 
 const char *const command_log_formats[] = {"text", "json", NULL};
 const char *const command_log_levels[] = {"debug", "info", "warn", "error", NULL};
@@ -103,11 +101,6 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
         if (strcmp(argv[1], commands[i].command->config.name) == 0)
             return run_command(commands[i].command, commands[i].stays, argc - 2, argv + 2);
-    for (size_t i = 0; i < ARRAY_COUNT(later); i++)
-        if (strcmp(argv[1], later[i]) == 0) {
-            fprintf(stderr, "%s: %s is not supported by this version yet\n", PROGRAM, argv[1]);
-            return EXIT_MISTAKE;
-        }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         print_help(stdout);
         return EXIT_DONE;

@@ -247,13 +247,6 @@ def test_what_is_no_store_is_a_mistake_and_stays_untouched(tmp_path, arguments):
         assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["relay", "verify"])
-def test_a_command_of_a_later_version_is_refused_by_name(command):
-    done = run_command(command, "--store", "/nowhere")
-    assert (done.status, done.out) == (2, "")
-    assert done.err == f"tarn-projector: {command} is not supported by this version yet\n"
-
-
 def test_what_no_version_knows_is_a_mistake(tmp_path):
     for arguments, told in [(("statsu",), "there is no command statsu"),
                             (("status", "--stroe", tmp_path), "--stroe"),
