@@ -1,6 +1,8 @@
 /* Rows are found by hash (cache_slots.h). Rows and values are allocated one by one: values of a view stay in their size
- * class (layout_view_value()), so an update mostly reuses the bytes that the row has, unless a job is writing them. Only
- * the main thread allocates and frees, which keeps malloc in its fast path. Dirty rows stand in one vector per range
+ * class (layout_view_value()), so an update mostly reuses the bytes that the row has, unless a job is writing them; then
+ * it needs new ones, and the old ones are soon free. Freed chunks wait in lists by size for the next of theirs: malloc,
+ * whose neighbours are librdkafka's small and short-lived pieces, would join and split them again, which took a fifth of
+ * a rebuild. Only the main thread allocates and frees. Dirty rows stand in one vector per range
  * rather than in a list: freezing 60,000 of them is one walk that the CPU can prefetch. */
 #include "projector/cache.h"
 
@@ -25,6 +27,23 @@ struct dirty_rows {
     size_t bytes; /* of the rows and their values */
 };
 
+/* A chunk that waits to be used again. */
+struct free_chunk {
+    struct free_chunk *next;
+};
+
+enum { CHUNK_HEAD_BYTES = 8, CHUNK_BYTES_MIN = 32, CHUNK_STEP = 16, OWNER_PREFIX_BYTES = VIEW_KEY_PREFIX_BYTES };
+
+/* Larger chunks go back to malloc at once, and all do beyond a share of the budget. */
+enum { FREE_CHUNK_BYTES_MAX = 4096, FREE_CLASSES = FREE_CHUNK_BYTES_MAX / CHUNK_STEP + 1, FREE_SHARE = 16 };
+
+/* AddressSanitizer is to see what is used behind its end. */
+#ifdef __SANITIZE_ADDRESS__
+enum { FREE_IS_KEPT = false };
+#else
+enum { FREE_IS_KEPT = true };
+#endif
+
 struct cache {
     size_t budget_bytes;
     size_t bytes; /* rows and values; tables and vectors aside */
@@ -34,11 +53,11 @@ struct cache {
     struct dirty_rows dirty[RANGE_COUNT];
     size_t frozen_capacity; /* items of the job's list */
     size_t evictions;
+    struct free_chunk *free_chunks[FREE_CLASSES]; /* by size */
+    size_t free_bytes;                            /* in them */
     bool *by_owner;
     size_t view_count;
 };
-
-enum { CHUNK_HEAD_BYTES = 8, CHUNK_BYTES_MIN = 32, OWNER_PREFIX_BYTES = VIEW_KEY_PREFIX_BYTES };
 
 static struct cache_row *add_row(struct cache *cache, enum store_table table, uint64_t hash, struct span key);
 static void free_row(struct cache *cache, struct cache_row *row);
@@ -74,6 +93,11 @@ void cache_free(struct cache **cache)
             free(row->has_owner_link ? (void *)((uint8_t *)row - sizeof(struct owner_link)) : row);
         }
     }
+    for (size_t i = 0; i < FREE_CLASSES; i++)
+        for (struct free_chunk *chunk = c->free_chunks[i], *next; chunk != NULL; chunk = next) {
+            next = chunk->next;
+            free(chunk);
+        }
     for (size_t i = 0; i < RANGE_COUNT; i++)
         free(c->dirty[i].rows);
     slots_release(&c->rows);
@@ -219,14 +243,38 @@ static void put(struct cache *cache, enum store_table table, struct span key, bo
 /* What malloc takes for `size` bytes. All are asked for in whole chunks, so that a value may grow within its chunk. */
 static size_t chunk_bytes(size_t size)
 {
-    size_t bytes = (size + CHUNK_HEAD_BYTES + 15) & ~(size_t)15;
+    size_t bytes = (size + CHUNK_HEAD_BYTES + CHUNK_STEP - 1) & ~(size_t)(CHUNK_STEP - 1);
 
     return bytes < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : bytes;
 }
 
-static void *alloc_chunk(size_t size)
+static void *alloc_chunk(struct cache *cache, size_t size)
 {
-    return mem_alloc(chunk_bytes(size) - CHUNK_HEAD_BYTES);
+    size_t bytes = chunk_bytes(size);
+
+    if (bytes > FREE_CHUNK_BYTES_MAX || cache->free_chunks[bytes / CHUNK_STEP] == NULL)
+        return mem_alloc(bytes - CHUNK_HEAD_BYTES);
+    struct free_chunk *chunk = cache->free_chunks[bytes / CHUNK_STEP];
+    cache->free_chunks[bytes / CHUNK_STEP] = chunk->next;
+    cache->free_bytes -= bytes;
+    return chunk;
+}
+
+static size_t free_bytes_max(const struct cache *cache)
+{
+    return FREE_IS_KEPT ? cache->budget_bytes / FREE_SHARE : 0;
+}
+
+static void free_chunk(struct cache *cache, void *at, size_t bytes)
+{
+    if (bytes > FREE_CHUNK_BYTES_MAX || cache->free_bytes + bytes > free_bytes_max(cache)) {
+        free(at);
+        return;
+    }
+    struct free_chunk *chunk = at;
+    chunk->next = cache->free_chunks[bytes / CHUNK_STEP];
+    cache->free_chunks[bytes / CHUNK_STEP] = chunk;
+    cache->free_bytes += bytes;
 }
 
 static size_t row_bytes(const struct cache_row *row)
@@ -256,8 +304,9 @@ static void mark_dirty(struct cache *cache, struct cache_row *row)
 static void drop_value(struct cache *cache, struct cache_value *value)
 {
     if (value != NULL && --value->references == 0) {
-        cache->bytes -= value_bytes(value);
-        free(value);
+        size_t bytes = value_bytes(value);
+        cache->bytes -= bytes;
+        free_chunk(cache, value, bytes);
     }
 }
 
@@ -272,7 +321,7 @@ static void set_value(struct cache *cache, struct cache_row *row, bool is_absent
     if (!is_absent && old != NULL && old->references == 1 && chunk_bytes(size) == old_bytes) {
         fresh = old;
     } else if (!is_absent) {
-        fresh = alloc_chunk(size);
+        fresh = alloc_chunk(cache, size);
         fresh->references = 1;
     }
     if (fresh != NULL) {
@@ -372,7 +421,7 @@ static struct cache_row *add_row(struct cache *cache, enum store_table table, ui
 {
     bool by_owner = is_by_owner(cache, table, key);
     size_t before = by_owner ? sizeof(struct owner_link) : 0;
-    uint8_t *at = alloc_chunk(before + sizeof(struct cache_row) + key.len);
+    uint8_t *at = alloc_chunk(cache, before + sizeof(struct cache_row) + key.len);
     struct cache_row *row = (struct cache_row *)(void *)(at + before);
 
     assert(key.len >= 8 && key.len <= UINT16_MAX);
@@ -398,8 +447,9 @@ static void free_row(struct cache *cache, struct cache_row *row)
     if (row->has_owner_link)
         owner_remove(cache, row);
     drop_value(cache, row->value);
-    cache->bytes -= row_bytes(row);
-    free(row->has_owner_link ? (void *)link_of(row) : (void *)row);
+    size_t bytes = row_bytes(row);
+    cache->bytes -= bytes;
+    free_chunk(cache, row->has_owner_link ? (void *)link_of(row) : (void *)row, bytes);
 }
 
 /* --- jobs --- */
@@ -452,7 +502,7 @@ void cache_thaw(struct cache *cache, struct cache_frozen_list *list)
 
 size_t cache_bytes(const struct cache *cache)
 {
-    size_t bytes = cache->bytes + (cache->rows.mask + 1 + cache->owners.mask + 1) * sizeof(struct slot) +
+    size_t bytes = cache->bytes + cache->free_bytes + (cache->rows.mask + 1 + cache->owners.mask + 1) * sizeof(struct slot) +
                    cache->frozen_capacity * sizeof(struct cache_frozen);
 
     for (size_t i = 0; i < RANGE_COUNT; i++)
@@ -495,7 +545,7 @@ void cache_set_budget(struct cache *cache, size_t budget_bytes)
 
 bool cache_trim(struct cache *cache)
 {
-    size_t fixed = cache_bytes(cache) - cache->bytes;
+    size_t fixed = cache_bytes(cache) - cache->bytes - cache->free_bytes + free_bytes_max(cache);
     size_t allowed = cache->budget_bytes > fixed ? cache->budget_bytes - fixed : 0;
 
     while (cache->bytes > allowed && cache->lru->previous != cache->lru) {

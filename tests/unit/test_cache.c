@@ -127,6 +127,48 @@ static void only_clean_rows_are_evicted_least_recently_used_first(void **state)
     cache_free(&cache);
 }
 
+static void what_was_freed_counts_until_it_is_used_again(void **state)
+{
+    enum { BUDGET = 1 << 20 };
+    static char value[5000];
+    struct cache *cache = make_cache(BUDGET);
+
+    (void)state;
+    for (unsigned i = 0; i < 20000; i++) { /* every size comes and goes */
+        char key[16];
+        snprintf(key, sizeof(key), "%u", i);
+        cache_add_clean(cache, TABLE_VIEWS, row_key(i, 0, key), false, span_of(value, i * 37 % sizeof(value)));
+        cache_trim(cache);
+        assert_true(cache_bytes(cache) <= BUDGET);
+    }
+    assert_true(cache_row_count(cache) > 50);
+    cache_free(&cache);
+}
+
+/* By any number of owners and views, here or not: it reads no more than it may and changes nothing. */
+static void asking_ahead_changes_nothing(void **state)
+{
+    struct cache *cache = make_cache(1 << 20);
+
+    (void)state;
+    for (unsigned i = 0; i < 3000; i++) {
+        if (i % 3 != 0)
+            cache_put(cache, TABLE_VIEWS, row_key(i, 0, "k"), span_of_text("v"));
+        else if (i % 2 != 0)
+            cache_put_absent(cache, TABLE_VIEWS, row_key(i, 0, "k"));
+    }
+    size_t bytes = cache_bytes(cache);
+    for (unsigned i = 0; i < 6000; i++) {
+        cache_prefetch(cache, i, 0, CACHE_PREFETCH_SLOT);
+        cache_prefetch(cache, i, 0, CACHE_PREFETCH_ROW);
+        cache_prefetch(cache, i, 0, CACHE_PREFETCH_VALUE);
+        cache_prefetch(cache, i, 7, CACHE_PREFETCH_VALUE);
+    }
+    assert_int_equal(cache_bytes(cache), bytes);
+    expect_row(cache, row_key(1, 0, "k"), "v");
+    cache_free(&cache);
+}
+
 static void count_row(void *self, struct cache_row *row)
 {
     size_t *count = self;
@@ -229,6 +271,8 @@ int main(void)
         cmocka_unit_test(a_row_is_what_was_put_last_or_absent),
         cmocka_unit_test(a_frozen_value_stays_while_its_row_goes_on),
         cmocka_unit_test(only_clean_rows_are_evicted_least_recently_used_first),
+        cmocka_unit_test(what_was_freed_counts_until_it_is_used_again),
+        cmocka_unit_test(asking_ahead_changes_nothing),
         cmocka_unit_test(rows_are_walked_by_owner_view_and_prefix_whatever_came_and_went),
         cmocka_unit_test(a_long_history_leaves_every_row_as_it_should_be),
     };
