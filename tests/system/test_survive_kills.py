@@ -56,22 +56,27 @@ def test_kills_at_any_moment_leave_the_store_as_if_none_had_been(tier, chance, k
     projector = programs.projector(tmp_path / "killed", kafka, topics)
     projector.wait_caught_up()
     query = programs.query(projector.store)
-    uncommitted, kills = 0, 0
+    uncommitted, kills, slow = 0, 0, 0
 
     def kill(life, kind):
-        nonlocal uncommitted, kills
+        """Counts it, unless a busy machine was slower just then: then another one is made."""
+        nonlocal uncommitted, kills, slow
         rate, lost = life.kill()
+        if rate < LEAST_RATE:
+            slow += 1
+            print(f"a kill ({kind}) at only {rate:.0f} records/s doesn't count")
+            assert slow <= 3 + tier["live"] + tier["behind"], f"{slow} kills at less than {LEAST_RATE} records a second"
+            return
         kills += 1
         uncommitted += lost > 0
         print(f"kill {kills} ({kind}): at offset {life.offset} (summed), {rate:.0f} records/s, the store stood at "
               f"{life.after}: {max(lost, 0)} records to be read again")
-        assert rate >= LEAST_RATE, f"only {rate:.0f} records a second before kill {kills}"
         query.assert_alive()
 
     paths = [f"/v1/{view}/u{user}" for view in SCREENS for user in range(0, 400, 7)]
     with Readers(query, paths, chance) as readers:
         projector.kill()
-        for number in range(tier["behind"]):
+        while kills < tier["behind"]:
             missing = BACKLOG - (paced.published - committed(projector))
             if missing > 0:
                 paced.burst(missing)
@@ -83,15 +88,15 @@ def test_kills_at_any_moment_leave_the_store_as_if_none_had_been(tier, chance, k
         projector.wait_caught_up()
         projector.kill()
         paced.start(RATE)
-        for number in range(tier["live"]):
+        while kills < tier["behind"] + tier["live"]:
             life = Life(projector)
             time.sleep(chance.uniform(0.5, 1.5))
             kill(life, "live")
         projector.start(wait_ready=False)
         paced.stop()
         projector.wait_caught_up()
-    print(f"{paced.published} events, {kills} kills, {uncommitted} of them with an uncommitted batch behind; answers: "
-          f"{readers.answers}, the slowest after {readers.slowest_s * 1000:.0f} ms")
+    print(f"{paced.published} events, {kills} kills (and {slow} at a rate that doesn't count), {uncommitted} of them with an "
+          f"uncommitted batch behind; answers: {readers.answers}, the slowest after {readers.slowest_s * 1000:.0f} ms")
     assert uncommitted >= tier["uncommitted"]
 
     digests = projector.digests()
