@@ -661,6 +661,8 @@ class Model:
         view = handler.view
         owner_field = view.type.fields_by_name[view.keys[0]]
         if event is None:
+            if not record["key"]:
+                raise Fault("no key")
             if len(record["key"]) > KEY_BYTES_MAX:
                 raise Fault("bad value")
             return (parse_owner(owner_field, record["key"]),)
