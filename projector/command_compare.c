@@ -1,5 +1,6 @@
 /* `compare`: a running projector is asked to hold both generations at the same positions for the moment in which their
  * snapshots are taken; what is compared then is the snapshots, and traffic goes on. When none runs, nothing moves. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -13,7 +14,8 @@
 #include "projector/same_positions.h"
 #include "schema/store/lock.h"
 
-enum { LEASE_MS = 2000, ASK_AGAIN_MS = 300 };
+/* A compare that is killed costs live traffic a lease at most. */
+enum { LEASE_MS = 3000, ASK_AGAIN_MS = 300 };
 
 struct compare_settings {
     struct command_common common;
@@ -114,9 +116,25 @@ static void release(const struct compare_settings *settings, const char *hold)
     json_decref(request);
 }
 
-/* Once. ERR_AGAIN: the projector can't bring them together yet. */
-static int take_snapshots(struct pair *pair, int64_t wait_ms, struct err *err)
+/* "users/0@119, ..." as they are shown: the last offset handled. */
+static void tell_positions(const json_t *held, struct buf *positions)
 {
+    size_t index;
+    json_t *position;
+
+    json_array_foreach(held, index, position)
+        buf_add_format(positions, "%s%s/%d@%" PRId64, index > 0 ? ", " : "",
+                       json_string_value(json_object_get(position, "topic")),
+                       (int)json_integer_value(json_object_get(position, "partition")),
+                       (int64_t)json_integer_value(json_object_get(position, "offset")) - 1);
+}
+
+/* Once. ERR_AGAIN: they couldn't be brought together, or a lease was over before the snapshots were there. A held
+ * generation has committed all that it has handled, but doesn't write the positions of owners that had no changes: so it
+ * is the hold that is believed, and only where nobody runs what stands in the stores. */
+static int take_snapshots(struct pair *pair, int64_t wait_ms, struct buf *positions, struct err *err)
+{
+    int64_t began_us = clock_monotonic_us(&clock_system);
     const struct compare_settings *settings = pair->settings;
     const struct carry_out what = {settings->store, "tarn-projector compare", REQUEST_HOLD, wait_ms, open_here, pair};
     json_t *request = json_pack("{s:[s, s], s:i}", "generations", pair->names[0], pair->names[1], "lease_ms", LEASE_MS);
@@ -124,9 +142,15 @@ static int take_snapshots(struct pair *pair, int64_t wait_ms, struct err *err)
 
     int rc = carry_out(&what, request, &outcome, err);
     const char *hold = json_string_value(json_object_get(outcome, "hold"));
+    buf_clear(positions);
     if (rc == 0 && hold != NULL) {
         rc = open_both(pair, err);
+        if (rc == 0 && clock_monotonic_us(&clock_system) - began_us >= LEASE_MS * INT64_C(1000))
+            rc = err_set(err, ERR_AGAIN, "the projector couldn't hold both still for long enough");
+        tell_positions(json_object_get(outcome, "positions"), positions);
         release(settings, hold);
+    } else if (rc == 0) {
+        rc = same_positions_check(&pair->opened[0], &pair->opened[1], positions, err);
     }
     json_decref(outcome);
     json_decref(request);
@@ -135,18 +159,14 @@ static int take_snapshots(struct pair *pair, int64_t wait_ms, struct err *err)
     return rc;
 }
 
-/* A lease may have run out before the snapshots were taken: then they aren't of the same positions, and it is tried
- * again. Without a projector nothing changes by trying. */
+/* Without a projector nothing changes by trying again. */
 static int open_at_same_positions(struct pair *pair, struct buf *positions, struct err *err)
 {
     int64_t end_us = clock_monotonic_us(&clock_system) + pair->settings->wait_ms * 1000;
 
     for (;;) {
         int64_t left_ms = (end_us - clock_monotonic_us(&clock_system)) / 1000;
-        int rc = take_snapshots(pair, left_ms > 100 ? left_ms : 100, err);
-        buf_clear(positions);
-        if (rc == 0 && (rc = same_positions_check(&pair->opened[0], &pair->opened[1], positions, err)) < 0)
-            close_both(pair);
+        int rc = take_snapshots(pair, left_ms > 100 ? left_ms : 100, positions, err);
         struct lock_holder holder;
         struct err ignored;
         bool may_change = lock_find_holder(pair->settings->store, &holder, &ignored) == 0;

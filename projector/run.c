@@ -8,12 +8,24 @@
 #include "projector/run_admin.h"
 #include "projector/run_generation.h"
 #include "projector/supervisor.h"
+#include "schema/base/mem.h"
+#include "schema/store/durable.h"
 #include "schema/store/lock.h"
 
 static void say(void *self, const char *sentence)
 {
     (void)self;
     log_warn("%s", sentence);
+}
+
+/* For `rebuild`, which asks Kafka whether it still has the beginning. */
+static int note_brokers(const struct run_settings *settings, struct err *err)
+{
+    char *control = mem_format("%s/control", settings->store);
+
+    int rc = durable_write(control, "brokers", span_of_text(settings->brokers), err);
+    free(control);
+    return rc;
 }
 
 /* What can be a mistake of the set-up comes first: nothing is made or listened on before it was found right. */
@@ -34,6 +46,8 @@ static int prepare(const struct run_settings *settings, struct lock **ret_lock, 
         rc = change_clean_up(&changer, say, NULL, err);
     if (rc == 0)
         rc = run_generation_prepare(settings, err);
+    if (rc == 0)
+        rc = note_brokers(settings, err);
     return rc;
 }
 
