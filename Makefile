@@ -217,9 +217,9 @@ fuzz: ## runs each fuzz target for FUZZ_SECONDS (60)
 	    mkdir -p $$found; [ -d $$seeds ] || seeds=; \
 	    echo "--- $$program"; $$program -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$$found/ $$found $$seeds || exit 1; \
 	done
-fuzz-programs: $(FUZZ_PROGRAMS)
+fuzz-programs: $(FUZZ_PROGRAMS) $(TEST_SETS)
 
-soak: build model-programs $(BUILD)/tests/test_materializer_stress build/protos/till.binpb ## runs the long tests: kills, poison, full disks, hostile clients; TARN_SEED=N repeats a run
+soak: build model-programs $(BUILD)/tests/test_materializer_stress build/protos/till.binpb ## runs the long tests: kills, poison, full disks, hostile clients, the models; TARN_SEED=N repeats a run, TARN_SOAK=SECONDS is for those without an end
 	@ops/dev/install.sh build test
 	@TARN_SOAK=$${TARN_SOAK:-600} $(BUILD)/tests/test_materializer_stress
 	@TARN_FLAVOUR=$(FLAVOUR) build/venv/bin/python -m pytest tests -m soak -rP --timeout=7200

@@ -200,7 +200,7 @@ def run(world, chance, kafka, programs, folder, kills):
 
 
 @tiers(short={"schemas": 3, "records": 400, "kills": 1, "sets": 1},
-       soak={"schemas": 60, "records": 4000, "kills": 3, "sets": 10, "fixed_seed": False})
+       soak={"schemas": 30, "records": 1500, "kills": 3, "sets": 6, "fixed_seed": False})
 def test_what_is_served_of_random_events_is_what_the_language_says(tier, chance, kafka, new_topic, programs, tmp_path):
     sets = [("made", None)] * tier["schemas"] + list(FIXED_SETS.items()) * tier["sets"]
     for number, (name, path) in enumerate(sets):
