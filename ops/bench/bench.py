@@ -22,9 +22,9 @@ import page
 from place import ROOT, Place
 from results import Results
 
-from parts import catch_up, cost, latency, reading, rebuild
+from parts import catch_up, cost, generations, latency, reading, rebuild
 
-PARTS = (rebuild, catch_up, latency, reading, cost)
+PARTS = (rebuild, catch_up, latency, reading, generations, cost)
 PEERS = ("streams", "nginx", "redis", "mariadb")
 PAGE = ROOT / "ops" / "docs" / "benchmarks.md"
 RUNS_OF_A_PAGE = 5

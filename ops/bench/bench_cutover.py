@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a promote under load costs the readers: p99 with a change of generations every second, against p99 without.
 
-Usage: bench_cutover.py [--views 1000000] [--runs 5] [--seconds 6] [--json]. Needs `make build`, bench-programs and wrk.
+Usage: bench_cutover.py [--views 1000000] [--runs 5] [--seconds 6] [--json]. Needs `make build` and bench-programs.
 Pairs of runs, one after the other, of the same server: quiet first, then with promotes, shares and roll-backs by
 tarn-projector's own commands, on the same machine. The generations hold the same views; both are in the page cache."""
 
@@ -16,7 +16,7 @@ import tempfile
 import threading
 
 from bench_compare import BENCH, PROJECTOR, generations, run
-from readers import CONNECTIONS, Query, wrk
+from readers import CONNECTIONS, Tarn
 
 TARGET = 2.0
 EVERY_S = 1.0
@@ -65,7 +65,7 @@ def main():
     arguments = parser.parse_args()
 
     folder = pathlib.Path(tempfile.mkdtemp(prefix="tarn-bench-cutover-", dir=arguments.folder))
-    query = None
+    tarn = None
     quiet, changing, changes = [], [], 0
     try:
         store = folder / "store"
@@ -73,21 +73,20 @@ def main():
         first = generations(store)[0]
         run(PROJECTOR, "rebuild", "--store", store, "--from-generation", first)
         second = next(name for name in generations(store) if name != first)
-        query = Query(folder, "tarn-query", store).start()
-        shape = "/v1/genetic-result/USER"
+        tarn = Tarn(folder, arguments.views, store=store)
         change(store, "promote", second)
-        wrk(query.port, shape, arguments.views, 2)  # pages of both are there
+        tarn.load(2)  # pages of both are there
         change(store, "rollback")
-        wrk(query.port, shape, arguments.views, 2)
+        tarn.load(2)
         for _ in range(arguments.runs):
-            quiet.append(wrk(query.port, shape, arguments.views, arguments.seconds))
+            quiet.append(tarn.load(arguments.seconds))
             with Changes(store, first, second) as under_way:
-                changing.append(wrk(query.port, shape, arguments.views, arguments.seconds))
+                changing.append(tarn.load(arguments.seconds))
             changes += under_way.count
-        failed = failed_answers(query)
+        failed = failed_answers(tarn.query)
     finally:
-        if query is not None:
-            query.end()
+        if tarn is not None:
+            tarn.end()
         shutil.rmtree(folder, ignore_errors=True)
     ratios = [after["p99_ms"] / before["p99_ms"] for before, after in zip(quiet, changing)]
     row = {"case": f"a change every {EVERY_S:.0f} s, {CONNECTIONS} connections", "views": arguments.views,

@@ -94,7 +94,7 @@ int main(int argc, char **argv)
         return 2;
     }
     size_t count = strtoull(argv[3], NULL, 10);
-    int64_t seconds = strtoll(argv[4], NULL, 10);
+    double seconds = strtod(argv[4], NULL);
     struct worker *workers = mem_zero(count, sizeof(*workers));
     int64_t start_us = clock_monotonic_us(&clock_system);
     int64_t queries = 0, rows = 0;
@@ -103,7 +103,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < count; i++) {
         workers[i] = (struct worker){.socket = argv[1], .database = argv[2], .seed = i + 1,
                                      .people = (uint32_t)strtoul(argv[5], NULL, 10),
-                                     .end_us = start_us + seconds * 1000000};
+                                     .end_us = start_us + (int64_t)(seconds * 1e6)};
         if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
             fail("thread", "can't be started");
     }
@@ -122,7 +122,7 @@ int main(int argc, char **argv)
     }
     qsort(all, at, sizeof(*all), compare_numbers);
     printf("{\"queries\": %" PRId64 ", \"rows_per_query\": %.1f, \"per_second\": %.0f, \"p99_ms\": %.2f}\n", queries,
-           (double)rows / (double)(queries ? queries : 1), (double)queries / (double)seconds,
+           (double)rows / (double)(queries ? queries : 1), (double)queries / seconds,
            at ? (double)all[at * 99 / 100] / 1e3 : 0);
     free(all);
     free(workers);

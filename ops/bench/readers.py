@@ -52,6 +52,8 @@ class Tarn(Reader):
         self.query = Query(folder, "tarn-query", self.store, flags=["--log-level", "warn"]).start()
         self.pid = self.query.process.pid
         self.port = self.query.port
+        # The admin listener, which start() waits for, is there first.
+        wait_until(lambda: self.query.get("/readyz").status_code == 200, "tarn-query", alive=[self.query.process])
 
     def bodies(self, count):
         """The first `count` answers, one connection."""

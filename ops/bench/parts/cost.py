@@ -11,16 +11,19 @@ from tarn.process import environment
 
 NAME = "cost"
 EVENTS, PEOPLE = 20_000, 2_000
-CONNECTIONS = 1_000
+CONNECTIONS = 5_000
 
 
 def run(place, results):
-    results.section(f"Instructions (callgrind, fixed input) and memory; {EVENTS:,} events over {PEOPLE:,} people")
+    results.section("Instructions (callgrind, fixed input) and memory")
+    place.say("resting connections")
+    memory = script("idle_connections.py", "--connections", CONNECTIONS)["bytes_per_1000"] / 2**20
+    results.value("tarn-query's own memory for 1,000 resting connections", [memory], " MiB", 1, 1, digits=2)
     if not machine.has("valgrind"):
         results.missing("instructions", "valgrind isn't installed")
     else:
         place.say("counting the instructions of an event")
-        results.value("one event into its view: instructions", [instructions_of_event(place)], digits=0)
+        results.value("one event into its view (a mix of 20,000 over 2,000 people): instructions", [instructions_of_event(place)], digits=0)
         place.say("counting the instructions of a request")
         for kind, figures in script("request_instructions.py").items():
             results.value(f"one request, answered with {figures['body_bytes']:,} bytes of {kind}: instructions",
