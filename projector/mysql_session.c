@@ -191,6 +191,15 @@ static int prepare_session(struct mysql_session *session, struct err *err)
     return 0;
 }
 
+/* libmariadb goes on in plain text with a server that has no TLS, whatever it was told. */
+static int check_tls(struct mysql_session *session, struct err *err)
+{
+    if (session->settings.tls == MYSQL_TLS_DISABLED || mysql_get_ssl_cipher(session->mysql) != NULL)
+        return 0;
+    return err_set(err, ERR_INPUT, "%s: the server has no TLS, and --database-tls is %s", session->place,
+                   mysql_tls_names[session->settings.tls]);
+}
+
 static int session_open(void *self, struct err *err)
 {
     struct mysql_session *session = self;
@@ -218,7 +227,9 @@ static int session_open(void *self, struct err *err)
         return rc;
     }
     session->mysql = mysql;
-    int rc = prepare_session(session, err);
+    int rc = check_tls(session, err);
+    if (rc == 0)
+        rc = prepare_session(session, err);
     if (rc < 0)
         session_close(session);
     return rc;
