@@ -34,6 +34,7 @@ struct pending {
     struct asked *asked; /* addresses stay while a stage lasts */
     size_t asked_count;
     int64_t held_until_us;
+    json_t *outcome; /* of an earlier stage, to be answered at the end */
 };
 
 struct requests {
@@ -148,13 +149,21 @@ static const char *named(const struct pending *pending, const char *argument)
     return name ? name : "";
 }
 
+/* A store that its follower is about to open can't be opened here, nor the other way round. */
+static bool is_opening(struct requests *requests, const char *name)
+{
+    struct follower *follower = supervisor_find(requests->supervisor, name);
+    return follower != NULL && follower_phase(follower) == FOLLOWER_OPENING;
+}
+
 /* What is taken over is taken from a store that has everything: erasures a moment ago, too. */
 static enum stage_end do_rebuild(struct requests *requests, struct pending *pending, json_t **ret_outcome,
                                  struct err *failure)
 {
-    if (pending->stage == 0) {
-        const char *const names[] = {serving_incumbent(supervisor_serving(requests->supervisor)),
-                                     named(pending, "from_generation")};
+    const char *const names[] = {serving_incumbent(supervisor_serving(requests->supervisor)),
+                                 named(pending, "from_generation")};
+
+    if (pending->stage == 0 || is_opening(requests, names[0]) || is_opening(requests, names[1])) {
         ask_all(requests, pending, names, ARRAY_COUNT(names), &(struct follower_task){.kind = TASK_COMMIT});
         return STAGE_WAITS;
     }
@@ -174,10 +183,11 @@ static enum stage_end do_promote(struct requests *requests, struct pending *pend
                                  struct err *failure)
 {
     const char *name = named(pending, "generation");
-    struct follower *follower = supervisor_find(requests->supervisor, name);
+    bool is_forced = json_is_true(json_object_get(pending->request->arguments, "force"));
 
-    if (pending->stage == 0 && follower != NULL && json_is_true(json_object_get(pending->request->arguments, "force"))) {
-        ask_all(requests, pending, &name, 1, &(struct follower_task){.kind = TASK_MAKE_WHOLE});
+    if (pending->stage == 0 || is_opening(requests, name)) {
+        ask_all(requests, pending, &name, 1,
+                &(struct follower_task){.kind = is_forced ? TASK_MAKE_WHOLE : TASK_COMMIT});
         return STAGE_WAITS;
     }
     carry_out(requests, change_promote, pending->request->arguments, ret_outcome, failure);
@@ -259,13 +269,25 @@ static enum stage_end do_parked(struct requests *requests, struct pending *pendi
 {
     bool is_drop = strcmp(pending->kind->kind, REQUEST_PARKED_DROP) == 0;
 
+    if (pending->outcome != NULL) {
+        *ret_outcome = pending->outcome;
+        pending->outcome = NULL;
+        return STAGE_DONE;
+    }
     if (pending->stage == 0) {
         struct follower_task task = {.kind = is_drop ? TASK_PARKED_DROP : TASK_PARKED_RETRY,
                                      .arguments = pending->request->arguments};
         ask_everyone(requests, pending, named(pending, "generation"), &task);
         return STAGE_WAITS;
     }
-    return sum_up(pending, ret_outcome, failure);
+    sum_up(pending, ret_outcome, failure);
+    if (!is_drop || failure->kind < 0 || named(pending, "generation")[0] == '\0')
+        return STAGE_DONE;
+    /* The decision binds the others too. */
+    pending->outcome = *ret_outcome;
+    *ret_outcome = NULL;
+    ask_everyone(requests, pending, "", &(struct follower_task){.kind = TASK_DECISIONS});
+    return STAGE_WAITS;
 }
 
 /* --- standing still ----------------------------------------------------------------------------------------------- */
@@ -464,6 +486,7 @@ struct requests *requests_new(struct supervisor *supervisor, const struct clock_
 static void pending_free(struct pending *pending)
 {
     forget_asked(pending);
+    json_decref(pending->outcome);
     free(pending);
 }
 

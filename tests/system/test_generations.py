@@ -213,7 +213,7 @@ def test_offsets_and_times_to_start_from_make_a_partial_generation(world, publis
     wait_built(world, late)
     lines = digest(world, late).split()
     assert lines[:2] == ["bureau-report", "0"], lines
-    assert "NEW" in world.cli("get", "lenders", "NEW", "--generation", late, "--values")
+    assert "NEW" in world.cli("get", "lenders", "NEW", "--generation", late)
     ask(world, "rebuild", {"request": "x", "start": {"nowhere/0": 1}}, expect="not a partition")
     ask(world, "rebuild", {"request": "x", "start": "tomorrow"}, expect="a start is")
 
@@ -240,7 +240,7 @@ def test_an_erasure_mark_is_taken_over_even_when_kafka_no_longer_tells_the_erasu
     start = {f"{topic}/{partition}": end if topic == people else 0 for (topic, partition), end in ends.items()}
     second = rebuild(world, start=start)  # everything but the erasure
     wait_built(world, second)
-    assert "u1" not in world.cli("get", "monthly-spending", "u1", "--generation", second, "--values", expect=2)
+    assert "u1" not in world.cli("get", "monthly-spending", "u1", "--generation", second, expect=2)
 
 
 def test_a_copy_holds_what_it_was_copied_from_and_goes_on_from_there(world, publisher):
