@@ -11,7 +11,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 BEGIN, END = "<!-- settings: made by ops/dev/settings.py write -->", "<!-- end of settings -->"
 PROGRAMS = [["tarn-projector", "run"], ["tarn-projector", "rebuild"], ["tarn-projector", "compare"],
-            ["tarn-projector", "promote"], ["tarn-projector", "copy"], ["tarn-projector", "parked"], ["tarn-query"]]
+            ["tarn-projector", "promote"], ["tarn-projector", "copy"], ["tarn-projector", "parked"],
+            ["tarn-projector", "relay"], ["tarn-projector", "verify"], ["tarn-query"]]
 OPTION = re.compile(r"^  --([a-z0-9-]+)(?: (\S.*))?$")
 
 
