@@ -633,7 +633,7 @@ class Model:
             try:
                 key = self.key(handler, scope, record, event)
             except Fault as fault:
-                if fault.reason != "foreign key" and self.all_erased([handler], record):
+                if self.gives_owner(handler, scope, record) and self.all_erased([handler], record):
                     self.left_out += 1
                     continue
                 raise
@@ -656,6 +656,16 @@ class Model:
                     work[at].made = False
         for at in touched:
             apply_rules(self.schema, view, view.type, work[at].message)
+
+    def gives_owner(self, handler, scope, record):
+        """Whether the event says itself whose it is, and the record's key agrees."""
+        name = handler.view.keys[0]
+        field = handler.view.type.fields_by_name[name]
+        try:
+            source = handler.named_source(name, scope)
+            return source is not None and owner_text(field, convert(source, field)) == record["key"]
+        except Fault:
+            return False
 
     def key(self, handler, scope, record, event):
         view = handler.view
