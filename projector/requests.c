@@ -93,15 +93,32 @@ static void ask_all(struct requests *requests, struct pending *pending, const ch
     }
 }
 
-/* A follower that was closed has ended its tasks before. */
-static bool are_done(struct requests *requests, const struct pending *pending)
+/* Asked of a follower that ended before it came to it: one that is opened anew (as it has become whole) can do it. */
+static bool is_to_be_repeated(const struct follower_task *task)
 {
+    return task->rc == ERR_AGAIN && (task->kind == TASK_PARKED_RETRY || task->kind == TASK_PARKED_DROP ||
+                                     task->kind == TASK_DECISIONS || task->kind == TASK_COMMIT);
+}
+
+/* A follower that was closed has ended its tasks before. */
+static bool are_done(struct requests *requests, struct pending *pending)
+{
+    bool are_all_done = true;
+
     for (size_t i = 0; i < pending->asked_count; i++) {
+        struct follower_task *task = &pending->asked[i].task;
         struct follower *follower = supervisor_find(requests->supervisor, pending->asked[i].name);
-        if (follower != NULL && !follower_is_done(follower, &pending->asked[i].task))
-            return false;
+        if (follower == NULL)
+            continue;
+        if (!follower_is_done(follower, task)) {
+            are_all_done = false;
+        } else if (is_to_be_repeated(task)) {
+            are_all_done = false;
+            if (follower_phase(follower) <= FOLLOWER_FOLLOWING)
+                follower_give(follower, task);
+        }
     }
-    return true;
+    return are_all_done;
 }
 
 /* The first task that failed. */
