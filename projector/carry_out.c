@@ -155,6 +155,8 @@ int carry_out(const struct carry_out *what, json_t *arguments, json_t **ret_outc
         else if (rc == ERR_AGAIN)
             rc = ask(&asked, arguments, ret_outcome, &is_over, err);
         lock_release(&lock);
+        if (is_over && rc == 0)
+            *err = (struct err){0}; /* that another had the lock was no fault */
         if (is_over)
             return rc;
         if (left_ms(&asked) == 0 && asked.id[0] != '\0')

@@ -14,8 +14,9 @@
 #include "projector/same_positions.h"
 #include "schema/store/lock.h"
 
-/* A compare that is killed costs live traffic a lease at most. */
-enum { LEASE_MS = 3000, ASK_AGAIN_MS = 300 };
+/* A compare that is killed costs live traffic a lease at most: it begins small, and grows where a machine is too busy to
+ * take two snapshots within it. */
+enum { LEASE_MS = 2000, LEASE_MOST_MS = 16000, RELEASE_MS = 2000, ASK_AGAIN_MS = 300 };
 
 struct compare_settings {
     struct command_common common;
@@ -42,8 +43,8 @@ static const struct config_option options[] = {
      .fallback = "0",
      .min = 0,
      .max = INT64_MAX,
-     .help = "With more differences than this the exit code is 3. A difference is a key in one only, or a view that "
-             "isn't the same."},
+     .help = "With more differences than this the exit code is 3. A difference is a key in one only, a key of a view "
+             "that B doesn't have, or a view that isn't the same."},
     {.name = "examples",
      .kind = CONFIG_INTEGER,
      .offset = offsetof(struct compare_settings, examples),
@@ -74,6 +75,7 @@ struct pair {
     const struct compare_settings *settings;
     const char *names[2];
     struct opened_store opened[2];
+    int64_t lease_ms;
 };
 
 static int open_both(struct pair *pair, struct err *err)
@@ -105,7 +107,7 @@ static int open_here(void *self, json_t *arguments, json_t **ret_outcome, struct
 /* A lease ends by itself: that the release isn't heard costs nothing but that. */
 static void release(const struct compare_settings *settings, const char *hold)
 {
-    const struct carry_out what = {settings->store, "tarn-projector compare", REQUEST_RELEASE, LEASE_MS, NULL, NULL};
+    const struct carry_out what = {settings->store, "tarn-projector compare", REQUEST_RELEASE, RELEASE_MS, NULL, NULL};
     json_t *request = json_pack("{s:s}", "hold", hold);
     json_t *outcome = NULL;
     struct err err = {0};
@@ -137,7 +139,8 @@ static int take_snapshots(struct pair *pair, int64_t wait_ms, struct buf *positi
     int64_t began_us = clock_monotonic_us(&clock_system);
     const struct compare_settings *settings = pair->settings;
     const struct carry_out what = {settings->store, "tarn-projector compare", REQUEST_HOLD, wait_ms, open_here, pair};
-    json_t *request = json_pack("{s:[s, s], s:i}", "generations", pair->names[0], pair->names[1], "lease_ms", LEASE_MS);
+    json_t *request = json_pack("{s:[s, s], s:i}", "generations", pair->names[0], pair->names[1], "lease_ms",
+                                (int)pair->lease_ms);
     json_t *outcome = NULL;
 
     int rc = carry_out(&what, request, &outcome, err);
@@ -145,8 +148,10 @@ static int take_snapshots(struct pair *pair, int64_t wait_ms, struct buf *positi
     buf_clear(positions);
     if (rc == 0 && hold != NULL) {
         rc = open_both(pair, err);
-        if (rc == 0 && clock_monotonic_us(&clock_system) - began_us >= LEASE_MS * INT64_C(1000))
+        if (rc == 0 && clock_monotonic_us(&clock_system) - began_us >= pair->lease_ms * 1000) {
+            pair->lease_ms = pair->lease_ms * 2 < LEASE_MOST_MS ? pair->lease_ms * 2 : LEASE_MOST_MS;
             rc = err_set(err, ERR_AGAIN, "the projector couldn't hold both still for long enough");
+        }
         tell_positions(json_object_get(outcome, "positions"), positions);
         release(settings, hold);
     } else if (rc == 0) {
@@ -213,7 +218,7 @@ static int compare(struct pair *pair, bool *ret_differs, struct err *err)
 static int run(void *settings_at, const struct config_list *arguments, struct err *err)
 {
     const struct compare_settings *settings = settings_at;
-    struct pair pair = {.settings = settings};
+    struct pair pair = {.settings = settings, .lease_ms = LEASE_MS};
     bool differs = false;
     int rc = 0;
 

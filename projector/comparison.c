@@ -83,6 +83,21 @@ static struct digest total(const struct walk *walk, size_t pair)
 
 /* --- the whole --- */
 
+/* What readers of A would miss: the keys of views that B doesn't have, or not under such keys. */
+static int count_missing(const struct walk *a, struct comparison_result *result, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < a->side->views->view_count; i++) {
+        struct digest digest = {0, {0, 0}};
+        if (a->pair_of_view[i] != NO_PAIR)
+            continue;
+        rc = digest_of_view(a->side->reader, (uint16_t)i, &digest, err);
+        result->keys_missing += digest.count;
+    }
+    return rc;
+}
+
 static bool find_open(struct comparing *comparing, unsigned bucket)
 {
     bool has_open = false;
@@ -111,6 +126,8 @@ int comparison_make(const struct comparison_side *a, const struct comparison_sid
     int rc = read_sums(&comparing.a, pairs, err);
     if (rc == 0)
         rc = read_sums(&comparing.b, pairs, err);
+    if (rc == 0)
+        rc = count_missing(&comparing.a, &comparison, err);
     for (size_t i = 0; rc == 0 && i < pairs; i++) {
         comparison.views[i].pair = &comparison.plan.views[i];
         comparison.views[i].a = total(&comparing.a, i);
@@ -119,6 +136,7 @@ int comparison_make(const struct comparison_side *a, const struct comparison_sid
     for (unsigned bucket = 0; rc == 0 && bucket < BUCKET_COUNT; bucket++)
         if (find_open(&comparing, bucket))
             rc = walk_bucket(&comparing, bucket, err);
+    comparison.differences = comparison.keys_missing;
     for (size_t i = 0; i < pairs; i++)
         comparison.differences +=
             comparison.views[i].only_a + comparison.views[i].only_b + comparison.views[i].different;

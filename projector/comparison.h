@@ -37,7 +37,8 @@ struct compared_view {
 struct comparison_result {
     struct comparison_plan plan;
     struct compared_view *views; /* beside plan.views */
-    uint64_t differences;        /* keys in one only, and views that differ */
+    uint64_t keys_missing;       /* of views of A that B doesn't have, or has under another key */
+    uint64_t differences;        /* those, keys in one only, and views that differ */
     uint64_t buckets_read;       /* stretches of owners that had to be read */
     uint64_t rows_read;          /* of both sides */
 };

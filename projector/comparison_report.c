@@ -71,6 +71,8 @@ void comparison_report_print(const struct comparison_names *names, const struct 
         printf("the schemas are unlike: only what they share was compared\n");
     for (size_t i = 0; i < result->plan.note_count; i++)
         printf("not compared: %s\n", result->plan.notes[i]);
+    if (result->keys_missing > 0)
+        printf("%" PRIu64 " keys of A belong to views that B doesn't have\n", result->keys_missing);
     printf("%" PRIu64 " differences\n", result->differences);
 }
 
@@ -128,7 +130,8 @@ void comparison_report_json(const struct comparison_names *names, const struct c
     add_text(out, "b", names->b);
     buf_add_byte(out, ',');
     add_text(out, "positions", names->positions);
-    buf_add_format(out, ",\"differences\":%" PRIu64 ",\"views\":[", result->differences);
+    buf_add_format(out, ",\"differences\":%" PRIu64 ",\"keys_missing\":%" PRIu64 ",\"views\":[", result->differences,
+                   result->keys_missing);
     for (size_t i = 0; i < result->plan.view_count; i++) {
         const struct compared_view *view = &result->views[i];
         char hex_a[DIGEST_HEX_SIZE], hex_b[DIGEST_HEX_SIZE];

@@ -12,7 +12,7 @@ struct comparison_names {
 
 void comparison_report_print(const struct comparison_names *names, const struct comparison_result *result);
 
-/* {"a", "b", "positions", "differences", "views": [{"view", "keys_a", "keys_b", "digest_a", "digest_b", "only_a", "only_b",
+/* {"a", "b", "positions", "differences", "keys_missing", "views": [{"view", "keys_a", "keys_b", "digest_a", "digest_b", "only_a", "only_b",
  * "different", "fields": [{"field", "views"}], "examples": [..]}], "not_compared": [..]} */
 void comparison_report_json(const struct comparison_names *names, const struct comparison_result *result,
                             struct buf *out);
