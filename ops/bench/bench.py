@@ -16,6 +16,7 @@ import resource
 import shlex
 import sys
 import time
+import traceback
 
 import machine
 import page
@@ -48,6 +49,7 @@ def parse(arguments):
     parser.add_argument("--readers", type=int, default=100_000, help="people whose screens are read")
     parser.add_argument("--seconds", type=float, default=4, help="of load on each server and run")
     parser.add_argument("--folder", default=None, help="where broker and stores go; wants 20 GiB")
+    parser.add_argument("--minutes", type=float, help="when they are over, what is still to come gets one run")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="also writes the figures of every run")
     parser.add_argument("--page", type=pathlib.Path, metavar="FILE", help="writes this page, whatever was measured")
     parser.add_argument("--no-page", action="store_true", help="leaves ops/docs/benchmarks.md as it is")
@@ -95,8 +97,11 @@ def measure(options, say):
         described = machine.describe(place.folder)
         for part in options.parts:
             say.part = part
-            say("begins")
-            part.run(place, results)
+            try:
+                part.run(place, results)
+            except Exception as error:  # the other parts are worth having
+                traceback.print_exc()
+                results.failed(part.NAME, error)
     finally:
         place.end()
     return described, results
@@ -104,6 +109,9 @@ def measure(options, say):
 
 def main():
     options = parse(sys.argv[1:])
+    target = page_of(options)
+    if target:
+        page.around(target)  # half an hour later is too late to find that it can't be written
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     say = Progress(options.parts)
@@ -112,12 +120,12 @@ def main():
     print("\n".join(f"{what}: {which}" for what, which in described) + "\n\n" + results.text())
     if options.json:
         options.json.write_text(json.dumps({"machine": dict(described), **results.as_json()}, indent=1) + "\n")
-    target = page_of(options)
     if target:
         flags = " ".join(shlex.quote(argument) for argument in sys.argv[1:])
         page.write(target, described, "make bench" + (f' BENCH_FLAGS="{flags}"' if flags else ""), results)
         say(f"wrote {os.path.relpath(target, ROOT)}")
+    return 1 if results.failures else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

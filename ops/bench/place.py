@@ -84,6 +84,16 @@ class Place:
         self._kafka = None
         self._full = None
         self.started = []
+        self.began = time.monotonic()
+
+    def runs(self):
+        """The numbers of the runs: all that are asked for, or, once --minutes are over, only the first."""
+        for number in range(self.options.runs):
+            if number > 0 and self.options.minutes and time.monotonic() - self.began > self.options.minutes * 60:
+                self.say(f"no time for more than {number} runs")
+                return
+            self.say(f"run {number + 1} of {self.options.runs}")
+            yield number
 
     def say_rate(self, who, figures):
         self.say(f"{who}: {figures['per_second']:,.0f}/s" + (f", {figures['cpu_us']:.1f} µs CPU" if "cpu_us" in figures else ""))

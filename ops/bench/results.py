@@ -50,7 +50,8 @@ class Row:
         return f"{'≤' if self.is_limit else '≥'} {self.aim:g}{self.unit}{floor}"
 
     def cells(self):
-        spread = f"{min(self.values):.{self.digits}f}–{max(self.values):.{self.digits}f}" if len(self.values) > 1 else ""
+        spread = f"{min(self.values):.{self.digits}f}–{max(self.values):.{self.digits}f} ({len(self.values)})"
+        spread = spread if len(self.values) > 1 else ""
         verdict = f"{self.verdict()}{'; ' if self.flag and self.verdict() else ''}{self.flag}"
         return [self.what, self.target(), f"{self.median:.{self.digits}f}{self.unit}", spread, self.tarn, self.peer, verdict]
 
@@ -67,10 +68,11 @@ def rate_and_cpu(figures):
 
 
 class Results:
-    HEAD = ["", "aim (floor)", "median", "spread", "Tarn", "the other", "verdict"]
+    HEAD = ["", "aim (floor)", "median", "spread (runs)", "Tarn", "the other", "verdict"]
 
     def __init__(self):
         self.sections = []  # (title, rows, notes)
+        self.failures = []
         self.raw = {}
 
     def section(self, title):
@@ -103,6 +105,11 @@ class Results:
 
     def missing(self, what, why):
         self.note(f"Not measured: {what} ({why}).")
+
+    def failed(self, part, error):
+        self.failures.append(part)
+        self.section(f"The part {part} failed")
+        self.note(f"`{str(error).splitlines()[0] if str(error) else type(error).__name__}`")
 
     def keep(self, name, figures):
         """Every run's figures, for --json."""

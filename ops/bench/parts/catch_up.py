@@ -27,10 +27,9 @@ def run(place, results):
         members["streams"] = lambda: streams.run(place, topic, GUARANTEE, APPLICATION, options.missed)
     figures = {name: [] for name in members}
     projector.stop(timeout_s=60)
-    for run_number in range(options.runs):
+    for run_number in place.runs():
         place.produce(topic, options.missed, options.full, seed=100 + run_number)
         for name in in_turns(run_number, members):
-            place.say(f"run {run_number + 1} of {options.runs}: {name}")
             figures[name].append(members[name]())
             results.keep(f"catch-up {name}", figures[name][-1])
             place.say_rate(name, figures[name][-1])
@@ -39,6 +38,7 @@ def run(place, results):
     if with_streams:
         results.ratio("catch-up / Kafka Streams, at-least-once, on its full store", list(zip(figures["tarn"], figures["streams"])),
                       "Kafka Streams, at-least-once, full store", 6, 4, digits=1)
+        results.note(streams.closing_note(figures["streams"]))
     else:
         results.missing("Kafka Streams", "it needs mvn and javac, and --peers with streams")
         results.value("catch-up, µs of CPU an event", [figure["cpu_us"] for figure in figures["tarn"]], " µs")

@@ -1,5 +1,6 @@
 """From produce to readable on a full store, and what readers feel of the writing: open loop, counted from the planned time."""
 
+import statistics
 import subprocess
 
 from place import PROGRAMS, in_turns, run_json
@@ -19,13 +20,13 @@ def run(place, results):
     results.section(f"Live, on a full store of {options.full:,} views, open loop, from the planned time")
     figures = {rate: [] for rate, _, _ in RATES}
     latency(place, projector, 1000)  # a broker that has just started compiles its code; that is another subject
-    for run_number in range(options.runs):
+    for run_number in place.runs():
         for rate, _, _ in in_turns(run_number, RATES):
             figures[rate].append(latency(place, projector, rate))
             results.keep(f"latency {rate}", figures[rate][-1])
-            place.say(f"run {run_number + 1} of {options.runs}: {rate:,} events/s: {figures[rate][-1]}")
+            place.say(f"{rate:,} events/s: p50 {figures[rate][-1]['p50_ms']} ms, p99 {figures[rate][-1]['p99_ms']} ms")
     for rate, aim, floor in RATES:
-        p50 = sorted(figure["p50_ms"] for figure in figures[rate])[options.runs // 2]
+        p50 = statistics.median(figure["p50_ms"] for figure in figures[rate])
         results.value(f"produce to readable at {rate:,} events/s: p99", [figure["p99_ms"] for figure in figures[rate]], " ms",
                       aim, floor, tarn=f"p50 {p50:.1f} ms")
     beside_writes(place, results, projector)
@@ -38,16 +39,15 @@ def latency(place, projector, rate):
 
 
 def beside_writes(place, results, projector):
-    options = place.options
-    tarn = Tarn(place.folder, options.full, store=projector.store, shape="/v1/genetic-result/user-########")
+    tarn = Tarn(place.folder, place.options.full, store=projector.store, shape="/v1/genetic-result/user-########")
     pairs = []
     try:
-        for run_number in range(options.runs):
+        for run_number in place.runs():
             got = {}
             for name in in_turns(run_number, ("without", "with")):
                 got[name] = reads(place, projector, tarn, name == "with", 1000 + run_number)
                 results.keep(f"reads {name} writes", got[name])
-            place.say(f"run {run_number + 1} of {options.runs}: p99 of reads {got['with']['p99_ms']:.2f} ms beside"
+            place.say(f"p99 of reads {got['with']['p99_ms']:.2f} ms beside"
                       f" {WRITES_PER_SECOND:,} events/s, {got['without']['p99_ms']:.2f} ms without")
             pairs.append((got["with"], got["without"]))
     finally:

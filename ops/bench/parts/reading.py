@@ -75,11 +75,11 @@ def measure(place, servers, results):
                **{name: (lambda server=server: server.measure(seconds)) for name, server in servers.items() if name != "tarn"},
                "protobuf": lambda: tarn_as(servers["tarn"], seconds, "application/x-protobuf")}
     figures = {name: [] for name in members}
-    for run_number in range(place.options.runs):
+    for run_number in place.runs():
         for name in in_turns(run_number, members):
             figures[name].append(members[name]())
             results.keep(f"reading {name}", figures[name][-1])
-            place.say_rate(f"run {run_number + 1} of {place.options.runs}: {name}", figures[name][-1])
+            place.say_rate(name, figures[name][-1])
     return figures
 
 

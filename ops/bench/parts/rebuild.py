@@ -28,9 +28,8 @@ def run(place, results):
         members["streams"] = lambda run: streams.run(place, TOPIC, GUARANTEE, f"rebuild-{run}", options.events,
                                                      place.folder / "streams.dump" if run == 0 else None)
     figures = {name: [] for name in members}
-    for run_number in range(options.runs):
+    for run_number in place.runs():
         for name in in_turns(run_number, members):
-            place.say(f"run {run_number + 1} of {options.runs}: {name}")
             figures[name].append(members[name](run_number))
             results.keep(f"rebuild {name}", figures[name][-1])
             place.say_rate(name, figures[name][-1])
@@ -53,6 +52,7 @@ def tell(results, figures):
     if "streams" in figures:
         results.ratio(f"rebuild, `--memory {LARGE}` / Kafka Streams, exactly-once v2", pairs("large", "streams"),
                       "Kafka Streams, exactly-once v2", 8, 6, digits=1)
+        results.note(streams.closing_note(figures["streams"]))
     for name, memory, limit in (("large", LARGE, 4096), ("default", DEFAULT, 1024)):
         peaks = [figure["own_bytes"] / 2**20 for figure in figures[name]]
         results.value(f"peak of own memory at `--memory {memory}`", peaks, " MiB", limit, limit, digits=0)
