@@ -1,6 +1,6 @@
-/* Only views whose whole key is the owner can be foreseen: the record's key is all that is known of an event before it is
- * read. Rows that are changed between two looks, by the records in between, make a look useless, never wrong: it reads
- * the table as it is at that moment. */
+/* Only views whose whole key is the owner can be foreseen: the record's key is all that is known of an event before it
+ * is read. Rows that are changed between two looks, by the records in between, make a look useless, never wrong: it
+ * reads the table as it is at that moment. */
 #include "projector/foresight.h"
 
 void foresight_begin(struct foresight *foresight, const struct intake *intake, const struct cache *cache,

@@ -1,8 +1,8 @@
-/* projector/foresight.h - the memory that the next records will need, asked for while the ones before them are handled.
+/* projector/foresight.h - the memory that the next records need, asked for while the ones before them are handled.
  *
- * A row of a cache of gigabytes is three misses, one behind the other: the table's slot, the row, its value. Each is asked
- * for a few records after the one that leads to it, so that all have come when the record's turn does. Nothing depends
- * on it but time. */
+ * A row of a cache of gigabytes is three misses, one behind the other: the table's slot, the row, its value. Each is
+ * asked for a few records after the one that leads to it, so that all have come when the record's turn does. Nothing
+ * depends on it but time. */
 #ifndef TARN_PROJECTOR_FORESIGHT_H
 #define TARN_PROJECTOR_FORESIGHT_H
 

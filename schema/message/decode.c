@@ -9,7 +9,7 @@
 #include "schema/message/presence.h"
 #include "schema/message/sealed.h"
 #include "schema/message/utf8.h"
-#include "schema/message/wire.h"
+#include "schema/message/wire_number.h"
 
 struct decoder {
     struct arena *arena;
@@ -122,44 +122,6 @@ static COLD int refuse(struct decoder *decoder, const struct message_type *type,
 
 /* --- values ------------------------------------------------------------------------------------------------------- */
 
-/* One number off the wire, as its bits stand in memory. */
-static inline bool read_number(const struct field_type *field, const uint8_t **at, const uint8_t *end,
-                               uint64_t *ret_bits)
-{
-    uint64_t bits = 0;
-    uint32_t four = 0;
-
-    if (wire_of(field) == WIRE_VARINT) {
-        if (!wire_read_varint(at, end, &bits))
-            return false;
-        if (field->kind == KIND_BOOL)
-            bits = bits != 0;
-        else if (field->kind == KIND_SINT32)
-            bits = (uint64_t)wire_unzigzag((uint32_t)bits);
-        else if (field->kind == KIND_SINT64)
-            bits = (uint64_t)wire_unzigzag(bits);
-    } else if (wire_of(field) == WIRE_64BIT) {
-        if (!wire_read_fixed64(at, end, &bits))
-            return false;
-    } else {
-        if (wire_of(field) != WIRE_32BIT || !wire_read_fixed32(at, end, &four))
-            return false;
-        bits = four;
-    }
-    *ret_bits = bits;
-    return true;
-}
-
-static inline void put_number(const struct field_type *field, uint64_t bits, void *to)
-{
-    uint32_t four = (uint32_t)bits;
-
-    if (field->element_size == sizeof(four))
-        memcpy(to, &four, sizeof(four));
-    else
-        memcpy(to, &bits, sizeof(bits));
-}
-
 /* protobuf takes a closed enum's unknown number for an unknown field. */
 static inline bool is_unknown_enum(struct decoder *decoder, const struct field_type *field, uint64_t bits)
 {
@@ -192,11 +154,11 @@ static int decode_packed(struct decoder *decoder, ProtobufCMessage *message, con
     uint8_t *to = list_reserve(message, field, more, decoder->arena);
     while (at < end) {
         uint64_t bits;
-        if (!read_number(field, &at, end, &bits))
+        if (!wire_read_number(field, &at, end, &bits))
             return refuse(decoder, field->parent, field, "a packed list that doesn't parse");
         if (is_unknown_enum(decoder, field, bits))
             continue;
-        put_number(field, bits, to);
+        wire_put_number(field, bits, to);
         to += size;
         ++*message_list_count(message, field);
     }
@@ -275,10 +237,10 @@ static inline int decode_number(struct decoder *decoder, ProtobufCMessage *messa
 {
     uint64_t bits;
 
-    if (!read_number(field, at, end, &bits))
+    if (!wire_read_number(field, at, end, &bits))
         return refuse(decoder, field->parent, field, "a number that doesn't parse");
     if (!is_unknown_enum(decoder, field, bits))
-        put_number(field, bits, place_for(decoder, message, field));
+        wire_put_number(field, bits, place_for(decoder, message, field));
     return 0;
 }
 
@@ -378,74 +340,4 @@ static int check_required(const ProtobufCMessage *message, struct err *err)
             return rc;
     }
     return 0;
-}
-
-/* --- one value of a sealed message ------------------------------------------------------------------------------------- */
-
-/* Fields stand by number in what we wrote, each single one once: the first look ends the search. False: it isn't there. */
-static bool find_value(const struct field_type *field, struct span bytes, bool *ret_parses, const uint8_t **ret_at,
-                       const uint8_t **ret_end)
-{
-    const uint8_t *at = bytes.at;
-    const uint8_t *end = at + bytes.len;
-    uint32_t tag;
-
-    *ret_parses = false;
-    while (at < end) {
-        if (!wire_read_whole_tag(&at, end, &tag))
-            return false;
-        if (tag >= field->tag) {
-            *ret_parses = true;
-            *ret_at = at;
-            *ret_end = end;
-            return tag == field->tag;
-        }
-        struct span passed;
-        enum wire_type wire = (enum wire_type)(tag & 7);
-        if (wire == WIRE_LENGTH ? !wire_read_span(&at, end, &passed) : !wire_skip(&at, end, tag >> 3, wire, 0))
-            return false;
-    }
-    *ret_parses = true;
-    return false;
-}
-
-/* False: not set, *room is all zeros. */
-static bool peek(const ProtobufCMessage *message, const struct field_type *field, union message_item *room)
-{
-    const uint8_t *at, *end;
-    bool parses;
-    bool is_there = find_value(field, message_sealed_bytes(message), &parses, &at, &end);
-
-    room->text = (ProtobufCBinaryData){0, NULL};
-    if (is_there && wire_of(field) == WIRE_LENGTH) {
-        struct span text = {NULL, 0};
-        parses = wire_read_span(&at, end, &text);
-        if (text.len > 0)
-            room->text = (ProtobufCBinaryData){text.len, (uint8_t *)(uintptr_t)text.at};
-    } else if (is_there) {
-        uint64_t bits = 0;
-        parses = read_number(field, &at, end, &bits);
-        put_number(field, bits, room);
-    }
-    if (!parses)
-        ((struct message_seals *)(void *)message->unknown_fields)->is_broken = true;
-    return is_there;
-}
-
-const void *message_peek_sealed(const ProtobufCMessage *message, const struct field_type *field,
-                                union message_item *room)
-{
-    peek(message, field, room);
-    return room;
-}
-
-struct value message_peek(const ProtobufCMessage *message, const struct field_type *field)
-{
-    union message_item room;
-
-    if (!message_is_sealed(message) || field->kind == KIND_MESSAGE || field->presence == PRESENCE_REPEATED)
-        return message_get(message_unseal((ProtobufCMessage *)(uintptr_t)message), field);
-    if (!peek(message, field, &room) && field->presence != PRESENCE_IMPLICIT)
-        return (struct value){.kind = VALUE_ABSENT};
-    return message_get_item(field, &room);
 }

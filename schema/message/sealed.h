@@ -1,9 +1,9 @@
 /* schema/message/sealed.h - messages that are read when somebody asks, for bytes that we wrote ourselves.
  *
- * An event changes one corner of a view, and decoding and encoding the rest would be most of its cost. So the messages
- * inside a view stay sealed: a sealed message has its type and its bytes, its fields are filled in by message_unseal(),
- * in place, with the messages inside it sealed again. Encoding copies the bytes of what is still sealed, so they must be
- * canonical: those of the store are.
+ * An event changes one corner of a view, and decoding and encoding the rest would be most of its cost. So the
+ * messages inside a view stay sealed: a sealed message has its type and its bytes, its fields are filled in by
+ * message_unseal(), in place, with the messages inside it sealed again. Encoding copies the bytes of what is still
+ * sealed, so they must be canonical: those of the store are.
  *
  * message_get_message(), message_make_message(), message_get() and message_copy() unseal what they return or read.
  * Elements taken out of a list's array may be sealed: message_unseal() or message_peek() them, touch no field before.
@@ -25,8 +25,8 @@ struct sealed_message {
     struct span bytes;
 };
 
-/* As message_decode_own(), but the messages inside are sealed, and nothing is copied: the bytes must live as long as the
- * message. */
+/* As message_decode_own(), but the messages inside are sealed, and nothing is copied: the bytes must live as long as
+ * the message. */
 MUST_CHECK int message_decode_sealed(const struct message_type *type, struct span bytes, struct message_seals *seals,
                                      ProtobufCMessage **ret_message, struct err *err);
 

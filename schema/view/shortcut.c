@@ -1,6 +1,6 @@
-/* Everything here follows from the rest of the plan, and a plan without it would give the same views: what isn't sure to
- * be the same has no shortcut. Enums go by name, so the bytes are the value only where each name of the source has its
- * number in the target too; floats go by double, which may change a NaN. */
+/* Everything here follows from the rest of the plan, and a plan without it would give the same views: what isn't sure
+ * to be the same has no shortcut. Enums go by name, so the bytes are the value only where each name of the source has
+ * its number in the target too; floats go by double, which may change a NaN. */
 #include "schema/view/shortcut.h"
 
 #include <string.h>
