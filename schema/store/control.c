@@ -4,7 +4,9 @@
  * in order.
  *
  * New requests are noticed by the folder's mtime. The clock behind an mtime ticks every few milliseconds: a folder
- * that changed just now may change again without a new mtime, so it is read again until its mtime has aged. */
+ * that changed just now may change again without a new mtime, so it is read again until its mtime has aged. On a machine
+ * that is starved of CPU the tick itself may come late, so the folder is read once a second whatever its mtime
+ * says. */
 #include "schema/store/control.h"
 
 #include <errno.h>
@@ -26,6 +28,7 @@ enum {
     OUTCOME_KEPT_MS = 3600 * 1000, /* for commands that wait; nobody waits longer */
     LOOK_AGAIN_MS = 10,
     MTIME_TICK_MS = 100, /* more than any kernel's */
+    LOOK_ANYWAY_MS = 1000,
 };
 
 static char *subfolder(const char *directory, const char *name)
@@ -227,6 +230,7 @@ struct control {
     bool is_of_taken;     /* names are those of taken/ */
     bool must_look;       /* whatever the mtime says */
     struct timespec seen; /* mtime of requests/ when it was read */
+    int64_t looked_us;    /* monotonic: when it was */
     int64_t cleaned_at_ms;
 };
 
@@ -303,9 +307,11 @@ static int look(struct control *control, struct err *err)
     control->is_of_taken = false;
     if (stat(control->requests, &status) != 0)
         return err_set_errno(err, ERR_BROKEN, errno, "%s", control->requests);
+    int64_t now_us = clock_monotonic_us(control->clock);
     if (!control->must_look && status.st_mtim.tv_sec == control->seen.tv_sec &&
-        status.st_mtim.tv_nsec == control->seen.tv_nsec)
+        status.st_mtim.tv_nsec == control->seen.tv_nsec && now_us - control->looked_us < LOOK_ANYWAY_MS * INT64_C(1000))
         return 0;
+    control->looked_us = now_us;
     clock_gettime(CLOCK_REALTIME, &now);
     int64_t age_ms = ((int64_t)now.tv_sec - status.st_mtim.tv_sec) * 1000 +
                      (now.tv_nsec - status.st_mtim.tv_nsec) / 1000000;

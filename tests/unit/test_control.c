@@ -46,8 +46,9 @@ static int64_t shifted_wall_ms(void *self)
 
 static int64_t monotonic_us(void *self)
 {
-    (void)self;
-    return clock_monotonic_us(&clock_system);
+    struct fixture *fixture = self;
+
+    return clock_monotonic_us(&clock_system) + fixture->shifted_ms * 1000;
 }
 
 static void open_control(struct fixture *fixture)
@@ -472,6 +473,28 @@ static void outcomes_that_nobody_comes_for_are_cleaned_up(void **state)
     free(path);
 }
 
+static void a_request_that_left_no_new_mtime_is_found_a_second_later(void **state)
+{
+    struct fixture *fixture = *state;
+    struct control_request *request = NULL;
+    struct err err = {0};
+    char id[CONTROL_ID_SIZE];
+    char *folder = mem_format("%s/control/requests", fixture->directory);
+    const struct timespec hour_ago[] = {{.tv_sec = 1700000000}, {.tv_sec = 1700000000}};
+
+    /* Old enough that it is believed. */
+    assert_int_equal(utimensat(AT_FDCWD, folder, hour_ago, 0), 0);
+    assert_int_equal(control_take(fixture->control, &request, &err), ERR_ABSENT);
+    submit(fixture, "parked-drop", id);
+    assert_int_equal(utimensat(AT_FDCWD, folder, hour_ago, 0), 0);
+    assert_int_equal(control_take(fixture->control, &request, &err), ERR_ABSENT);
+    fixture->shifted_ms += 1100;
+    assert_ok(control_take(fixture->control, &request, &err));
+    assert_string_equal(request->id, id);
+    assert_ok(control_answer(fixture->control, &request, NULL, NULL, &err));
+    free(folder);
+}
+
 #define with_projector(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -493,6 +516,7 @@ int main(void)
         with_projector(a_command_waits_while_the_projector_works),
         with_projector(what_is_not_understood_is_answered_and_not_carried_out),
         with_projector(files_that_are_no_requests_are_left_alone),
+        with_projector(a_request_that_left_no_new_mtime_is_found_a_second_later),
         with_projector(outcomes_that_nobody_comes_for_are_cleaned_up),
     };
 
