@@ -23,15 +23,15 @@ import page
 from place import ROOT, Place
 from results import Results
 
-from parts import catch_up, cost, generations, latency, reading, rebuild
+from parts import catch_up, cost, generations, latency, reading, rebuild, write_side
 
-PARTS = (rebuild, catch_up, latency, reading, generations, cost)
+PARTS = (rebuild, catch_up, latency, reading, generations, write_side, cost)
 PEERS = ("streams", "nginx", "redis", "mariadb")
 PAGE = ROOT / "ops" / "docs" / "benchmarks.md"
 RUNS_OF_A_PAGE = 5
 
 # The smallest that still goes through everything but the peers that take long: for the tests.
-SMOKE = {"events": 2_000, "people": 500, "full": 500, "missed": 1_000, "runs": 1, "readers": 200, "seconds": 0.3,
+SMOKE = {"events": 2_000, "people": 500, "full": 500, "missed": 1_000, "rows": 1_000, "flat": 1_000, "runs": 1, "readers": 200, "seconds": 0.3,
          "latency_seconds": 0.5, "peers": "nginx,redis"}
 
 
@@ -48,6 +48,8 @@ def parse(arguments):
     parser.add_argument("--latency-seconds", type=float, default=8, help="of each measurement of latency")
     parser.add_argument("--readers", type=int, default=100_000, help="people whose screens are read")
     parser.add_argument("--seconds", type=float, default=4, help="of load on each server and run")
+    parser.add_argument("--rows", type=int, default=200_000, help="of the outbox that is relayed")
+    parser.add_argument("--flat", type=int, default=500_000, help="rows of a first load")
     parser.add_argument("--folder", default=None, help="where broker and stores go; wants 20 GiB")
     parser.add_argument("--minutes", type=float, help="when they are over, what is still to come gets one run")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="also writes the figures of every run")

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Measures the relay: outbox rows a second with real acknowledgements, and rows a second of a first load.
 
-    build/venv/bin/python ops/bench/bench_relay.py [--rows 300000] [--flat 1000000] [--runs 3]
+    build/venv/bin/python ops/bench/bench_relay.py [--rows 300000] [--flat 1000000] [--runs 3] [--json]
 
 A MariaDB and an Apache Kafka of its own, on this machine, share its processors with the relay. The outbox is filled with
 rows of 300 bytes of payload before the relay starts; the figure is all rows over the time from its first round to an empty
 table, deletes and acknowledgements included. The first load reads a flat table of lenders."""
 
 import argparse
+import json
 import os
 import pathlib
 import shutil
@@ -44,8 +45,10 @@ def main():
     parser.add_argument("--rows", type=int, default=300000)
     parser.add_argument("--flat", type=int, default=1000000)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--folder", default=None)
+    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="tarn-bench-"))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="tarn-bench-relay-", dir=arguments.folder))
     database = Database(folder / "db", buffer_pool="1G").start()
     kafka = Kafka(folder / "kafka").start()
     try:
@@ -62,6 +65,10 @@ def main():
             flags = ["--schema", EXAMPLES, "--first-load", "lenders", "--first-load-again"]
             load.append(timed(Relay(folder, f"load-{run}", database, kafka, topic, flags=flags), "first_load_rows_total",
                               arguments.flat))
+        if arguments.json:
+            print(json.dumps({name: [{"per_second": rate, "cpu_us": cpu} for rate, cpu in figures]
+                              for name, figures in (("outbox", outbox), ("first_load", load))}))
+            return
         print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
         for name, figures in (("outbox, 300 B", outbox), ("first load, flat", load)):
             rates, costs = zip(*figures)

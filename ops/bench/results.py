@@ -46,14 +46,18 @@ class Row:
     def target(self):
         if self.aim is None:
             return ""
-        floor = "" if self.floor is None or self.floor == self.aim else f" ({self.floor:g})"
-        return f"{'≤' if self.is_limit else '≥'} {self.aim:g}{self.unit}{floor}"
+        floor = "" if self.floor is None or self.floor == self.aim else f" ({number(self.floor)})"
+        return f"{'≤' if self.is_limit else '≥'} {number(self.aim)}{self.unit}{floor}"
 
     def cells(self):
-        spread = f"{min(self.values):.{self.digits}f}–{max(self.values):.{self.digits}f} ({len(self.values)})"
+        spread = f"{min(self.values):,.{self.digits}f}–{max(self.values):,.{self.digits}f} ({len(self.values)})"
         spread = spread if len(self.values) > 1 else ""
         verdict = f"{self.verdict()}{'; ' if self.flag and self.verdict() else ''}{self.flag}"
-        return [self.what, self.target(), f"{self.median:.{self.digits}f}{self.unit}", spread, self.tarn, self.peer, verdict]
+        return [self.what, self.target(), f"{self.median:,.{self.digits}f}{self.unit}", spread, self.tarn, self.peer, verdict]
+
+
+def number(value):
+    return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
 
 
 def median_of(figures, key):
@@ -102,6 +106,11 @@ class Results:
     def value(self, what, values, unit="", aim=None, floor=None, digits=1, tarn="", peer=""):
         """A figure that should be small, or (without an aim) is only told."""
         return self.add(Row(what, values, aim, floor, is_limit=True, unit=unit, digits=digits, tarn=tarn, peer=peer))
+
+    def rate(self, what, figures, aim):
+        """Rates of ours alone, and what is aimed at."""
+        return self.add(Row(what, [figure["per_second"] for figure in figures], aim, unit="/s", digits=0,
+                            tarn=rate_and_cpu(figures)))
 
     def missing(self, what, why):
         self.note(f"Not measured: {what} ({why}).")
