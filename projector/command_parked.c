@@ -1,19 +1,21 @@
 /* `parked`: looks into the store by itself; what changes something is asked of the projector that runs, or, when none
- * does, done here with DIR/lock held. */
+ * does, done here with DIR/lock held, in every generation. */
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "projector/carry_out.h"
 #include "projector/command.h"
 #include "projector/parked_report.h"
 #include "projector/parked_request.h"
-#include "schema/store/control.h"
-#include "schema/store/lock.h"
+#include "schema/store/durable.h"
+#include "schema/store/unsynced.h"
 
 struct parked_settings {
     struct command_common common;
     const char *store;
     const char *topic;
     const char *key;
+    const char *generation;
     bool is_all;
     bool is_json;
     bool with_values;
@@ -38,6 +40,12 @@ static const struct config_option options[] = {
      .offset = offsetof(struct parked_settings, key),
      .placeholder = "KEY",
      .help = "The record key, or, of a key that isn't text, the base64 that `parked list` prints."},
+    {.name = "generation",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(struct parked_settings, generation),
+     .placeholder = "G",
+     .help = "Where to look, and where retry and drop find the events that they are named by; both then hold for every "
+             "generation. Without it: the served one."},
     {.name = "all",
      .kind = CONFIG_FLAG,
      .offset = offsetof(struct parked_settings, is_all),
@@ -157,7 +165,7 @@ static int list(const struct parked_settings *settings, struct err *err)
     struct buf key = BUF_INIT;
     size_t count = 0;
 
-    int rc = opened_store_open(settings->store, NULL, STORE_READ_ONLY, &opened, err);
+    int rc = opened_store_open(settings->store, settings->generation, STORE_READ_ONLY, &opened, err);
     if (rc == 0 && (settings->topic != NULL || settings->key != NULL))
         rc = select_events(settings, &opened, &key, &selection, err);
     if (rc == 0)
@@ -184,7 +192,7 @@ static int show(const struct parked_settings *settings, struct err *err)
     struct buf key = BUF_INIT;
     size_t count = 0;
 
-    int rc = opened_store_open(settings->store, NULL, STORE_READ_ONLY, &opened, err);
+    int rc = opened_store_open(settings->store, settings->generation, STORE_READ_ONLY, &opened, err);
     if (rc == 0)
         rc = select_events(settings, &opened, &key, &selection, err);
     if (rc == 0)
@@ -205,97 +213,112 @@ static int show(const struct parked_settings *settings, struct err *err)
 
 /* --- deciding --- */
 
-/* Here, with the lock held. */
-static int decide_here(const struct parked_settings *settings, decide_fn *decide,
-                       const struct parked_selection *selection, struct parked_outcome *ret_outcome, struct err *err)
+/* What is decided, and whom it is decided for. */
+struct deciding {
+    const struct parked_settings *settings;
+    decide_fn *decide;
+};
+
+/* In one generation. ERR_ABSENT, ERR_INPUT: it holds nothing yet, or has no such topic. */
+static int decide_in(const struct deciding *deciding, const char *name, const json_t *arguments,
+                     struct parked_outcome *ret_outcome, struct err *err)
 {
     struct opened_store opened = {0};
     struct materializer *materializer = NULL;
+    struct parked_selection selection;
+    struct arena arena = ARENA_INIT;
 
-    int rc = opened_store_open(settings->store, NULL, STORE_READ_WRITE, &opened, err);
+    int rc = opened_store_open(deciding->settings->store, name, STORE_READ_WRITE, &opened, err);
+    if (rc == 0)
+        rc = parked_request_read(arguments, &opened.generation->settings, &arena, &selection, err);
     if (rc == 0) {
         struct materializer_options parts = {.store = opened.store,
                                              .views = opened.views,
                                              .settings = &opened.generation->settings,
-                                             .directory = settings->store,
+                                             .directory = deciding->settings->store,
                                              .memory_bytes = (size_t)64 << 20,
                                              .park_limit = SIZE_MAX, /* nothing new is read here */
                                              .clock = &clock_system};
         rc = materializer_open(&parts, &materializer, err);
     }
     if (rc == 0)
-        rc = decide(materializer, selection, ret_outcome, err);
+        rc = deciding->decide(materializer, &selection, ret_outcome, err);
     if (rc == 0)
         rc = materializer_flush(materializer, err);
     materializer_close(&materializer);
     opened_store_close(&opened);
+    arena_release(&arena);
     return rc;
 }
 
-/* By the projector that runs. ERR_AGAIN: it didn't take the request; it has been withdrawn. */
-static int ask_projector(const struct parked_settings *settings, const char *kind,
-                         const struct parked_selection *selection, const struct generation_settings *generation,
-                         struct parked_outcome *ret_outcome, struct err *err)
+/* In every generation, one after the other, with the lock held. One that lies unsynced after a reboot is for the
+ * projector to throw away, not for us to open. */
+static int decide_here(void *self, json_t *arguments, json_t **ret_outcome, struct err *err)
 {
-    char id[CONTROL_ID_SIZE];
-    json_t *arguments = parked_request_write(selection, generation);
-    json_t *answer = NULL;
+    const struct deciding *deciding = self;
+    struct parked_outcome sum = {0};
+    char **names = NULL;
+    size_t count = 0;
 
-    int rc = control_submit(settings->store, kind, arguments, settings->wait_ms, id, err);
-    json_decref(arguments);
-    if (rc < 0)
-        return rc;
-    rc = control_wait(settings->store, id, settings->wait_ms, &answer, err);
-    if (rc == ERR_AGAIN) {
-        struct err ignored;
-        if (control_withdraw(settings->store, id, &ignored) == ERR_ABSENT)
-            return err_set(err, ERR_BROKEN,
-                           "the projector has begun and not answered yet; look again with `parked list`");
-        return ERR_AGAIN;
+    int rc = generation_list(deciding->settings->store, &names, &count, err);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        char *folder = generation_folder(deciding->settings->store, names[i]);
+        struct parked_outcome outcome = {0};
+        bool is_ours = !unsynced_is_marked(folder);
+        free(folder);
+        if (is_ours)
+            rc = decide_in(deciding, names[i], arguments, &outcome, err);
+        if (rc == ERR_ABSENT || rc == ERR_INPUT)
+            rc = 0;
+        sum.applied += outcome.applied;
+        sum.dropped += outcome.dropped;
+        sum.left += outcome.left;
     }
     if (rc == 0)
-        rc = parked_outcome_read(answer, ret_outcome, err);
-    json_decref(answer);
+        *ret_outcome = parked_outcome_write(&sum);
+    durable_free_names(names, count);
     return rc;
 }
 
-static int carry_out(const struct parked_settings *settings, const char *kind, decide_fn *decide, struct err *err)
+static int decide(const struct parked_settings *settings, const char *kind, decide_fn *decide_one, struct err *err)
 {
+    struct deciding deciding = {settings, decide_one};
+    const struct carry_out what = {settings->store, "tarn-projector parked", kind, settings->wait_ms, decide_here,
+                                   &deciding};
     struct opened_store opened = {0};
     struct parked_selection selection;
     struct parked_outcome outcome = {0};
     struct buf key = BUF_INIT;
-    struct lock *lock = NULL;
+    json_t *request = NULL, *answer = NULL;
 
-    int rc = opened_store_open(settings->store, NULL, STORE_READ_ONLY, &opened, err);
+    int rc = opened_store_open(settings->store, settings->generation, STORE_READ_ONLY, &opened, err);
     if (rc == 0)
         rc = select_events(settings, &opened, &key, &selection, err);
     if (rc == 0)
-        rc = lock_take(settings->store, "tarn-projector parked", &lock, err);
-    if (rc == 0) {
-        opened_store_close(&opened); /* a process may have a store open once */
-        rc = decide_here(settings, decide, &selection, &outcome, err);
-    } else if (rc == ERR_AGAIN) {
-        rc = ask_projector(settings, kind, &selection, &opened.generation->settings, &outcome, err);
-    }
+        request = parked_request_write(&selection, &opened.generation->settings);
+    opened_store_close(&opened); /* a process may have a store open once */
+    if (rc == 0)
+        rc = carry_out(&what, request, &answer, err);
+    if (rc == 0)
+        rc = parked_outcome_read(answer, &outcome, err);
     if (rc == 0 && settings->is_json)
         printf("{\"applied\":%zu,\"dropped\":%zu,\"left\":%zu}\n", outcome.applied, outcome.dropped, outcome.left);
     else if (rc == 0)
         printf("applied %zu, dropped %zu, still parked %zu\n", outcome.applied, outcome.dropped, outcome.left);
-    lock_release(&lock);
+    json_decref(answer);
+    json_decref(request);
     buf_release(&key);
-    opened_store_close(&opened);
     return rc;
 }
 
 static int retry(const struct parked_settings *settings, struct err *err)
 {
-    return carry_out(settings, REQUEST_PARKED_RETRY, materializer_retry, err);
+    return decide(settings, REQUEST_PARKED_RETRY, materializer_retry, err);
 }
 
 static int drop(const struct parked_settings *settings, struct err *err)
 {
-    return carry_out(settings, REQUEST_PARKED_DROP, materializer_drop, err);
+    return decide(settings, REQUEST_PARKED_DROP, materializer_drop, err);
 }
 
 const struct command command_parked = {
@@ -306,8 +329,9 @@ const struct command command_parked = {
                .help =
                    "A bad event stops its key, not its partition: it is parked with its reason, and later records of "
                    "the same topic and key wait behind it. retry applies them in order until one fails; drop gives "
-                   "up those that failed, for good, and goes on with what waited. Both ask the projector that runs, or "
-                   "do it themselves when none does. A key of which nothing is parked is exit code 2.\n\n"
+                   "up those that failed, for good, and goes on with what waited. Both hold for every generation, and "
+                   "their figures are sums over them; they ask the projector that runs, or do it themselves when none "
+                   "does. A key of which nothing is parked is exit code 2.\n\n"
                    "  tarn-projector parked list --store /var/lib/tarn\n"
                    "  tarn-projector parked show --store /var/lib/tarn --topic users --key u1 --values\n"
                    "  tarn-projector parked drop --store /var/lib/tarn --topic users --key u1",
