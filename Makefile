@@ -220,7 +220,7 @@ fuzz: ## runs each fuzz target for FUZZ_SECONDS (60)
 fuzz-programs: $(FUZZ_PROGRAMS) $(TEST_SETS)
 
 soak: build model-programs $(BUILD)/tests/test_materializer_stress build/protos/till.binpb ## runs the long tests: kills, poison, full disks, hostile clients, the models; TARN_SEED=N repeats a run, TARN_SOAK=SECONDS is for those without an end
-	@ops/dev/install.sh build test
+	@ops/dev/install.sh build test mysql
 	@TARN_SOAK=$${TARN_SOAK:-600} $(BUILD)/tests/test_materializer_stress
 	@TARN_FLAVOUR=$(FLAVOUR) build/venv/bin/python -m pytest tests -m soak -rP --timeout=7200
 
@@ -260,7 +260,7 @@ help: ## prints this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
 clean: ## removes what was compiled; Kafka and the Python packages stay
-	rm -rf $(filter-out build/venv build/kafka-%,$(wildcard build/*))
+	rm -rf $(filter-out build/venv build/kafka-% build/mysql-%,$(wildcard build/*))
 
 -include $(shell find $(BUILD)/obj build/tidy -name '*.d' 2>/dev/null)
 .PHONY: build help clean unit-tests model-programs dev-programs bench-programs replay-programs fuzz-programs bench run check test test-installed asan tsan sanitized \

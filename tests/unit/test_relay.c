@@ -78,9 +78,12 @@ static int give_columns(database_row_fn *row_fn, void *row_self, struct err *err
 static int give_rows(struct world *world, const char *sql, database_row_fn *row_fn, void *row_self, struct err *err)
 {
     size_t limit = strtoul(strstr(sql, "LIMIT ") + 6, NULL, 10);
+    uint64_t behind = strtoull(strstr(sql, "id > ") + 5, NULL, 10);
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < world->row_count && i < limit; i++) {
         char id[24];
+        if (world->rows[i] <= behind)
+            continue;
         snprintf(id, sizeof(id), "%llu", (unsigned long long)world->rows[i]);
         rc = give(row_fn, row_self, (const char *[]){id, "t", "key", NULL, "x.v1.Y", id, NULL, "1000"}, 8, err);
     }
