@@ -12,9 +12,14 @@
 
 #include <cmocka.h>
 
+#include "schema/base/hash.h"
 #include "schema/base/mem.h"
+#include "schema/store/building.h"
 #include "schema/store/durable.h"
 #include "schema/store/generation.h"
+#include "schema/store/generation_start.h"
+#include "schema/store/store.h"
+#include "schema/store/unsynced.h"
 #include "scratch_folder.h"
 
 #define assert_ok(call) \
@@ -465,6 +470,178 @@ static void names_of_generations_are_told_from_others(void **state)
         assert_int_equal(generation_is_name(names[i].text), names[i].is_name);
 }
 
+/* --- made with more, and dropped --- */
+
+static int write_note(void *self, const char *folder, struct err *err)
+{
+    const int *fails = self;
+
+    if (*fails)
+        return err_set(err, ERR_FULL, "no room");
+    return durable_write(folder, "note", SPAN_LITERAL("there"), err);
+}
+
+static void what_is_prepared_is_there_with_the_generation_or_neither_is(void **state)
+{
+    struct generation_settings settings = example_settings();
+    struct generation *made = NULL;
+    int fails = 1;
+    const struct generation_preparation preparation = {write_note, &fails};
+    struct buf note = BUF_INIT;
+    char **names = NULL;
+    size_t count = 0;
+    struct err err = {0};
+
+    assert_int_equal(generation_make_prepared(*state, schema, &settings, &preparation, &made, &err), ERR_FULL);
+    assert_ok(generation_list(*state, &names, &count, &err));
+    assert_int_equal(count, 0);
+    durable_free_names(names, count);
+    fails = 0;
+    assert_ok(generation_make_prepared(*state, schema, &settings, &preparation, &made, &err));
+    assert_ok(durable_read(made->folder, "note", 100, &note, &err));
+    assert_string_equal(made->name + 6, "-2"); /* the name of the one that failed isn't given again */
+    buf_release(&note);
+    generation_close(&made);
+}
+
+static void a_dropped_generation_is_gone_with_its_trash_and_its_name_is_not_given_again(void **state)
+{
+    char first[GENERATION_NAME_MAX], second[GENERATION_NAME_MAX];
+    struct generation *generation = NULL;
+    struct err err = {0};
+
+    make(*state, schema, first);
+    assert_ok(generation_drop(*state, first, &err));
+    assert_ok(generation_drop(*state, first, &err));
+    assert_int_equal(generation_open(*state, first, &generation, &err), ERR_ABSENT);
+    make(*state, schema, second);
+    assert_string_equal(second + 6, "-2");
+
+    /* A crash between the rename and the end of deleting. */
+    char *folder = generation_folder(*state, second);
+    char *trash = mem_format("%s/generations/.trash-%s", (char *)*state, second);
+    assert_int_equal(rename(folder, trash), 0);
+    assert_ok(generation_clear_trash(*state, &err));
+    assert_int_equal(access(trash, F_OK), -1);
+    free(trash);
+    free(folder);
+}
+
+static void a_start_reads_back_and_what_is_none_is_refused(void **state)
+{
+    static const char *const refused[] = {"",           "begin",       "time",        "time soon",     "time -1",
+                                          "offsets ",   "offsets a/0", "offsets a@0", "offsets /0@1",  "offsets a/0@1,",
+                                          "offsets a/0@-1", "offsets a/x@1", "offsets a@1/0"};
+    struct generation_start start;
+    struct err err = {0};
+
+    (void)state;
+    assert_ok(generation_start_read("beginning", &start, &err));
+    assert_false(generation_start_is_partial(&start));
+    assert_ok(generation_start_read("time 1764000000000", &start, &err));
+    assert_true(generation_start_is_partial(&start));
+    assert_true(start.time_ms == 1764000000000);
+    assert_ok(generation_start_read("offsets users/0@120,a.b-c_d/17@0", &start, &err));
+    assert_int_equal(generation_start_offset(&start, "users", 0), 120);
+    assert_int_equal(generation_start_offset(&start, "a.b-c_d", 17), 0);
+    assert_int_equal(generation_start_offset(&start, "users", 1), -1);
+    generation_start_release(&start);
+    for (size_t i = 0; i < ARRAY_COUNT(refused); i++)
+        if (generation_start_read(refused[i], &start, &err) != ERR_INPUT)
+            fail_msg("\"%s\" is taken for a start", refused[i]);
+}
+
+static void what_is_under_construction_says_so_until_it_ends(void **state)
+{
+    const struct building written = {.rate = 5000, .beside = "7f3a9c-1", .syncs = true};
+    struct building read = {0};
+    char id[MADE_BY_SIZE];
+    struct err err = {0};
+
+    assert_int_equal(building_read(*state, &read, &err), ERR_ABSENT);
+    assert_ok(building_write(*state, &written, &err));
+    assert_ok(building_read(*state, &read, &err));
+    assert_int_equal(read.rate, 5000);
+    assert_string_equal(read.beside, "7f3a9c-1");
+    assert_true(read.syncs);
+    assert_ok(building_end(*state, &err));
+    assert_ok(building_end(*state, &err));
+    assert_false(building_is_there(*state));
+    made_by_read(*state, id);
+    assert_string_equal(id, "");
+    assert_ok(made_by_write(*state, "a request", &err));
+    made_by_read(*state, id);
+    assert_string_equal(id, "a request");
+}
+
+static void a_sample_is_about_its_share_of_the_owners_and_a_setting_of_its_own(void **state)
+{
+    struct generation_settings settings = example_settings(), read;
+    struct buf text = BUF_INIT;
+    struct err err = {0};
+    unsigned taken = 0;
+
+    (void)state;
+    settings.sample_percent = 10;
+    for (uint64_t owner = 0; owner < 10000; owner++)
+        taken += generation_takes_owner(&settings, hash64(span_of(&owner, sizeof(owner))));
+    assert_in_range(taken, 900, 1100);
+    generation_settings_write(&settings, &text);
+    assert_ok(generation_settings_read(buf_span(&text), &read, &err));
+    assert_int_equal(read.sample_percent, 10);
+    generation_settings_release(&read);
+    buf_release(&text);
+}
+
+/* --- skipped syncs: a machine whose boots the test counts --- */
+
+static int tell_boot(void *self, char ret_id[STORE_BOOT_ID_SIZE])
+{
+    snprintf(ret_id, STORE_BOOT_ID_SIZE, "boot %d", *(const int *)self);
+    return 0;
+}
+
+static int tell_local(void *self, const char *path, int64_t *ret_type)
+{
+    (void)self;
+    (void)path;
+    *ret_type = 0xEF53;
+    return 0;
+}
+
+static int try_store(const char *folder, const struct store_platform *platform, bool skips_syncs, bool makes_whole)
+{
+    struct store_options options = {.access = STORE_READ_WRITE, .platform = platform, .skips_syncs = skips_syncs};
+    struct store *store = NULL;
+    struct err err = {0};
+
+    int rc = store_open(folder, &options, &store, &err);
+    if (rc == 0 && makes_whole)
+        rc = store_make_whole(store, &err);
+    if (rc == 0)
+        assert_int_equal(store_is_whole(store), makes_whole || !skips_syncs);
+    store_close(&store);
+    return rc;
+}
+
+static void a_store_that_skips_syncs_is_opened_in_the_same_boot_alone_until_it_is_made_whole(void **state)
+{
+    int boot = 1;
+    const struct store_platform platform = {.file_system_type = tell_local, .boot_id = tell_boot, .self = &boot};
+
+    assert_int_equal(try_store(*state, &platform, true, false), 0);
+    assert_true(unsynced_is_marked(*state));
+    assert_int_equal(try_store(*state, &platform, true, false), 0);
+    boot++;
+    assert_int_equal(try_store(*state, &platform, true, false), ERR_BROKEN);
+    assert_int_equal(try_store(*state, &platform, false, false), ERR_BROKEN);
+    boot--;
+    assert_int_equal(try_store(*state, &platform, false, true), 0); /* goes on skipping until then, as it is marked */
+    assert_false(unsynced_is_marked(*state));
+    boot++;
+    assert_int_equal(try_store(*state, &platform, false, false), 0);
+}
+
 #define with_directory(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -487,6 +664,12 @@ int main(void)
         with_directory(a_generation_whose_files_were_changed_is_broken),
         with_directory(a_generation_that_is_not_there_is_absent),
         cmocka_unit_test(names_of_generations_are_told_from_others),
+        with_directory(what_is_prepared_is_there_with_the_generation_or_neither_is),
+        with_directory(a_dropped_generation_is_gone_with_its_trash_and_its_name_is_not_given_again),
+        cmocka_unit_test(a_start_reads_back_and_what_is_none_is_refused),
+        with_directory(what_is_under_construction_says_so_until_it_ends),
+        cmocka_unit_test(a_sample_is_about_its_share_of_the_owners_and_a_setting_of_its_own),
+        with_directory(a_store_that_skips_syncs_is_opened_in_the_same_boot_alone_until_it_is_made_whole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
