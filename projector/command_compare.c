@@ -16,7 +16,7 @@
 
 /* A compare that is killed costs live traffic a lease at most: it begins small, and grows where a machine is too busy to
  * take two snapshots within it. */
-enum { LEASE_MS = 2000, LEASE_MOST_MS = 16000, RELEASE_MS = 2000, ASK_AGAIN_MS = 300 };
+enum { LEASE_MS = 2000, LEASE_MOST_MS = 16000, RELEASE_MS = 2000, ASK_MS = 8000, ASK_AGAIN_MS = 300 };
 
 struct compare_settings {
     struct command_common common;
@@ -171,7 +171,9 @@ static int open_at_same_positions(struct pair *pair, struct buf *positions, stru
 
     for (;;) {
         int64_t left_ms = (end_us - clock_monotonic_us(&clock_system)) / 1000;
-        int rc = take_snapshots(pair, left_ms > 100 ? left_ms : 100, positions, err);
+        /* A request that nobody takes is left anew now and then. */
+        int64_t ask_ms = left_ms < 100 ? 100 : left_ms < ASK_MS ? left_ms : ASK_MS;
+        int rc = take_snapshots(pair, ask_ms, positions, err);
         struct lock_holder holder;
         struct err ignored;
         bool may_change = lock_find_holder(pair->settings->store, &holder, &ignored) == 0;

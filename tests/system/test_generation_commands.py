@@ -320,9 +320,9 @@ def test_commands_and_projector_killed_at_random_moments_are_taken_up_by_the_sam
             shop.projector.kill()
         if victims != "projector":
             command.kill()
+        command.wait(60 * PATIENCE)  # which has the lock meanwhile, when the projector is gone
         if victims != "command":
             shop.projector.start(wait_ready=False)
-        command.wait(60 * PATIENCE)
         if arguments[0] != "rollback":  # which again would go one step further
             assert run_command(*arguments, "--store", shop.store).status in (0, 2), arguments
         shares = shop.served()
