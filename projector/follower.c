@@ -310,8 +310,10 @@ static void *follower_thread(void *self)
         if (follower->is_building)
             follower->options.pressure->building--;
     }
+    /* Nobody waits for what isn't done any more, however long librdkafka takes to go, on a thread of low priority too. */
+    set_phase(follower, FOLLOWER_CLOSING, NULL);
+    follower_tasks_fail(follower, rc == 0 && phase == FOLLOWER_WHOLE);
     close_parts(follower);
     set_phase(follower, rc < 0 ? FOLLOWER_FAILED : phase, &err);
-    follower_tasks_fail(follower);
     return NULL;
 }

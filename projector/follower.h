@@ -40,6 +40,7 @@ bool follower_close(struct follower **follower, int patience_ms);
 enum follower_phase {
     FOLLOWER_OPENING,
     FOLLOWER_FOLLOWING,
+    FOLLOWER_CLOSING, /* its loop has ended, one of the following comes: closing what Kafka needs may take its time */
     FOLLOWER_WHOLE,  /* it was under construction, has caught up, is synced and marked; its thread ends */
     FOLLOWER_FAILED, /* its thread ends; the report's err says why */
     FOLLOWER_ENDED,  /* follower_stop() was obeyed */

@@ -103,8 +103,8 @@ MUST_CHECK int follower_check_partitioners(const struct config_list *partitioner
 
 /* Begins what was given, finishes what is committed. */
 MUST_CHECK int follower_tasks_serve(struct follower *follower, struct err *err);
-/* The thread ends: what isn't done fails. */
-void follower_tasks_fail(struct follower *follower);
+/* The loop has ended: what isn't done fails, but for TASK_MAKE_WHOLE where it is_whole. */
+void follower_tasks_fail(struct follower *follower, bool is_whole);
 void follower_tasks_release(struct follower *follower);
 
 /* Whether records may be handled: it doesn't stand still, or goes to its limits. */

@@ -322,7 +322,7 @@ int follower_tasks_serve(struct follower *follower, struct err *err)
     return rc;
 }
 
-void follower_tasks_fail(struct follower *follower)
+void follower_tasks_fail(struct follower *follower, bool is_whole)
 {
     struct follower_tasks *tasks = &follower->tasks;
 
@@ -330,8 +330,8 @@ void follower_tasks_fail(struct follower *follower)
     for (size_t i = 0; i < tasks->given_count + tasks->begun_count; i++) {
         struct follower_task *task =
             i < tasks->given_count ? tasks->given[i] : tasks->begun[i - tasks->given_count];
-        bool is_whole = task->kind == TASK_MAKE_WHOLE && follower->report.phase == FOLLOWER_WHOLE;
-        task->rc = is_whole ? 0 : err_set(&task->err, ERR_AGAIN, ENDED);
+        bool is_done = task->kind == TASK_MAKE_WHOLE && is_whole;
+        task->rc = is_done ? 0 : err_set(&task->err, ERR_AGAIN, ENDED);
         task->is_done = true;
     }
     tasks->given_count = tasks->begun_count = 0;
