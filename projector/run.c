@@ -18,14 +18,16 @@ static void say(void *self, const char *sentence)
     log_warn("%s", sentence);
 }
 
-/* For `rebuild`, which asks Kafka whether it still has the beginning. */
-static int note_brokers(const struct run_settings *settings, struct err *err)
+/* For `rebuild`, which asks Kafka whether it still has the beginning. A full disk is no reason not to start: what can't be
+ * committed waits until there is room. */
+static void note_brokers(const struct run_settings *settings)
 {
     char *control = mem_format("%s/control", settings->store);
+    struct err err;
 
-    int rc = durable_write(control, "brokers", span_of_text(settings->brokers), err);
+    if (durable_write(control, "brokers", span_of_text(settings->brokers), &err) < 0)
+        log_warn("%s; `rebuild` has to be told --brokers", err.text);
     free(control);
-    return rc;
 }
 
 /* What can be a mistake of the set-up comes first: nothing is made or listened on before it was found right. */
@@ -47,7 +49,7 @@ static int prepare(const struct run_settings *settings, struct lock **ret_lock, 
     if (rc == 0)
         rc = run_generation_prepare(settings, err);
     if (rc == 0)
-        rc = note_brokers(settings, err);
+        note_brokers(settings);
     return rc;
 }
 

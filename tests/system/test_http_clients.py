@@ -104,7 +104,7 @@ def test_a_second_server_on_the_same_address_is_refused(query, store):
     (["--tls-key", "a.pem"], "--tls-key: TLS is not supported by this version"),
     (["--auth-jwks", "keys.json"], "--auth-jwks: authorization is not supported by this version"),
     (["--peers", "a,b"], "--peers: forwarding to other shards is not supported by this version"),
-    (["--exposure-topic", "e"], "--exposure-topic: exposure logging is not supported by this version"),
+    (["--exposure-topic", "e"], "--exposure-topic needs --brokers"),
     (["--listn", ":0"], "did you mean --listen?"),
     (["--threads", "-1"], "must be 0 to 1024"),
     (["--listen", "nonsense"], "an address to listen on is"),
