@@ -27,6 +27,16 @@ struct command_common {
     {.name = "log-level", .kind = CONFIG_CHOICE, .offset = offsetof(type, common.log_level), .placeholder = "LEVEL",    \
      .fallback = "info", .choices = command_log_levels, .help = "The least important lines that are still logged."}
 
+/* Options of many commands, for settings with `const char *store`, `bool is_json`, `int64_t wait_ms`. */
+#define COMMAND_STORE_OPTION(type)                                                                                     \
+    {.name = "store", .kind = CONFIG_TEXT, .offset = offsetof(type, store), .placeholder = "DIR", .is_required = true, \
+     .help = "The store's directory."}
+#define COMMAND_JSON_OPTION(type)                                                                                      \
+    {.name = "json", .kind = CONFIG_FLAG, .offset = offsetof(type, is_json), .help = "Prints the answer as JSON."}
+#define COMMAND_WAIT_OPTION(type)                                                                                      \
+    {.name = "wait", .kind = CONFIG_TIME_MS, .offset = offsetof(type, wait_ms), .placeholder = "TIME",                 \
+     .fallback = "30s", .min = 100, .max = 3600 * 1000, .help = "How long a running projector may take."}
+
 extern const char *const command_log_formats[]; /* NULL-terminated */
 extern const char *const command_log_levels[];
 

@@ -21,10 +21,7 @@ struct check_settings {
 
 static const struct config_option options[] = {
     COMMAND_COMMON_OPTIONS(struct check_settings),
-    {.name = "json",
-     .kind = CONFIG_FLAG,
-     .offset = offsetof(struct check_settings, is_json),
-     .help = "Prints the answer as JSON."},
+    COMMAND_JSON_OPTION(struct check_settings),
     {.name = "against",
      .kind = CONFIG_TEXT,
      .offset = offsetof(struct check_settings, against),

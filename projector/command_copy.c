@@ -14,22 +14,14 @@ struct copy_settings {
 
 static const struct config_option options[] = {
     COMMAND_COMMON_OPTIONS(struct copy_settings),
-    {.name = "store",
-     .kind = CONFIG_TEXT,
-     .offset = offsetof(struct copy_settings, store),
-     .placeholder = "DIR",
-     .is_required = true,
-     .help = "The store's directory."},
+    COMMAND_STORE_OPTION(struct copy_settings),
     {.name = "to",
      .kind = CONFIG_TEXT,
      .offset = offsetof(struct copy_settings, to),
      .placeholder = "DIR",
      .is_required = true,
      .help = "Where the copy goes: a directory that isn't there or is empty."},
-    {.name = "json",
-     .kind = CONFIG_FLAG,
-     .offset = offsetof(struct copy_settings, is_json),
-     .help = "Prints the answer as JSON."},
+    COMMAND_JSON_OPTION(struct copy_settings),
 };
 
 static int run(void *settings_at, const struct config_list *arguments, struct err *err)

@@ -15,16 +15,8 @@ struct digest_settings {
 
 static const struct config_option options[] = {
     COMMAND_COMMON_OPTIONS(struct digest_settings),
-    {.name = "store",
-     .kind = CONFIG_TEXT,
-     .offset = offsetof(struct digest_settings, store),
-     .placeholder = "DIR",
-     .is_required = true,
-     .help = "The store's directory."},
-    {.name = "json",
-     .kind = CONFIG_FLAG,
-     .offset = offsetof(struct digest_settings, is_json),
-     .help = "Prints the answer as JSON."},
+    COMMAND_STORE_OPTION(struct digest_settings),
+    COMMAND_JSON_OPTION(struct digest_settings),
     {.name = "check",
      .kind = CONFIG_FLAG,
      .offset = offsetof(struct digest_settings, is_checked),

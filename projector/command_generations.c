@@ -19,16 +19,8 @@ struct generations_settings {
 
 static const struct config_option options[] = {
     COMMAND_COMMON_OPTIONS(struct generations_settings),
-    {.name = "store",
-     .kind = CONFIG_TEXT,
-     .offset = offsetof(struct generations_settings, store),
-     .placeholder = "DIR",
-     .is_required = true,
-     .help = "The store's directory."},
-    {.name = "json",
-     .kind = CONFIG_FLAG,
-     .offset = offsetof(struct generations_settings, is_json),
-     .help = "Prints the answer as JSON."},
+    COMMAND_STORE_OPTION(struct generations_settings),
+    COMMAND_JSON_OPTION(struct generations_settings),
 };
 
 struct row {

@@ -19,12 +19,7 @@ struct get_settings {
 
 static const struct config_option options[] = {
     COMMAND_COMMON_OPTIONS(struct get_settings),
-    {.name = "store",
-     .kind = CONFIG_TEXT,
-     .offset = offsetof(struct get_settings, store),
-     .placeholder = "DIR",
-     .is_required = true,
-     .help = "The store's directory."},
+    COMMAND_STORE_OPTION(struct get_settings),
     {.name = "generation",
      .kind = CONFIG_TEXT,
      .offset = offsetof(struct get_settings, generation),

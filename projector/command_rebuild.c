@@ -45,12 +45,7 @@ static const char *const framings[] = {"none", "confluent", NULL};
 
 static const struct config_option options[] = {
     COMMAND_COMMON_OPTIONS(struct rebuild_settings),
-    {.name = "store",
-     .kind = CONFIG_TEXT,
-     .offset = offsetof(struct rebuild_settings, store),
-     .placeholder = "DIR",
-     .is_required = true,
-     .help = "The store's directory."},
+    COMMAND_STORE_OPTION(struct rebuild_settings),
     {.name = "schema",
      .kind = CONFIG_TEXT,
      .offset = offsetof(struct rebuild_settings, schema),

@@ -18,10 +18,7 @@ static const struct config_option options[] = {
      .placeholder = "DIR",
      .is_required = true,
      .help = "The directory that becomes a store: it isn't there or is empty."},
-    {.name = "json",
-     .kind = CONFIG_FLAG,
-     .offset = offsetof(struct restore_settings, is_json),
-     .help = "Prints the answer as JSON."},
+    COMMAND_JSON_OPTION(struct restore_settings),
 };
 
 static int run(void *settings_at, const struct config_list *arguments, struct err *err)

@@ -16,24 +16,9 @@ struct rollback_settings {
 
 static const struct config_option options[] = {
     COMMAND_COMMON_OPTIONS(struct rollback_settings),
-    {.name = "store",
-     .kind = CONFIG_TEXT,
-     .offset = offsetof(struct rollback_settings, store),
-     .placeholder = "DIR",
-     .is_required = true,
-     .help = "The store's directory."},
-    {.name = "json",
-     .kind = CONFIG_FLAG,
-     .offset = offsetof(struct rollback_settings, is_json),
-     .help = "Prints the answer as JSON."},
-    {.name = "wait",
-     .kind = CONFIG_TIME_MS,
-     .offset = offsetof(struct rollback_settings, wait_ms),
-     .placeholder = "TIME",
-     .fallback = "30s",
-     .min = 100,
-     .max = 3600 * 1000,
-     .help = "How long a running projector may take."},
+    COMMAND_STORE_OPTION(struct rollback_settings),
+    COMMAND_JSON_OPTION(struct rollback_settings),
+    COMMAND_WAIT_OPTION(struct rollback_settings),
 };
 
 static int run(void *settings_at, const struct config_list *arguments, struct err *err)

@@ -23,16 +23,8 @@ struct status_settings {
 
 static const struct config_option options[] = {
     COMMAND_COMMON_OPTIONS(struct status_settings),
-    {.name = "store",
-     .kind = CONFIG_TEXT,
-     .offset = offsetof(struct status_settings, store),
-     .placeholder = "DIR",
-     .is_required = true,
-     .help = "The store's directory."},
-    {.name = "json",
-     .kind = CONFIG_FLAG,
-     .offset = offsetof(struct status_settings, is_json),
-     .help = "Prints the answer as JSON."},
+    COMMAND_STORE_OPTION(struct status_settings),
+    COMMAND_JSON_OPTION(struct status_settings),
 };
 
 /* One generation as it is shown. */

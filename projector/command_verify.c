@@ -99,7 +99,7 @@ static const struct config_option options[] = {
      .min = 1,
      .max = 10 * 1000 * 1000,
      .help = "The walk ends when so many owners have to be looked at again."},
-    {.name = "json", .kind = CONFIG_FLAG, .offset = AT(is_json), .help = "Prints the answer as JSON."},
+    COMMAND_JSON_OPTION(struct verify_settings),
     {.name = "kafka",
      .kind = CONFIG_PAIRS,
      .offset = AT(kafka),
