@@ -1,87 +1,37 @@
+/* Text that names generations and partitions is made where they are known, on the supervisor's thread. */
 #include "projector/run_admin.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdlib.h>
 
-#include "ops/runtime/http_server.h"
+#include "ops/runtime/admin_listener.h"
 #include "ops/runtime/metrics.h"
 #include "projector/core_metrics.h"
 #include "schema/base/clock.h"
 #include "schema/base/mem.h"
 
-enum {
-    HUNG_AFTER_US = 30 * 1000 * 1000, /* a commit to a slow disk takes seconds; this is a loop that is stuck */
-    GRACE_MS = 200,
-};
+enum { HUNG_AFTER_US = 30 * 1000 * 1000 }; /* a commit to a slow disk takes seconds; this is a loop that is stuck */
 
 struct run_admin {
-    struct http_server *server;
-    struct http_counters counters;
-    pthread_mutex_t lock;  /* of what follows */
-    struct buf partitions; /* their metrics, as text */
-    struct buf problem;
-    bool is_ready;
-    int64_t told_at_us;
+    struct admin_listener *listener;
+    struct run_figures {
+        _Atomic int64_t is_connected, kafka_errors, is_ready, events_per_s, lag;
+    } figures;
+    struct buf metrics; /* scratch of run_admin_tell() */
 };
 
-static struct {
-    _Atomic int64_t is_connected, kafka_errors, is_ready, events_per_s, lag;
-} figures;
-
-static const struct metric run_metrics[] = {
-    {.name = "tarn_projector_kafka_connected",
-     .kind = METRIC_GAUGE,
-     .help = "1 while a broker answers.",
-     .value = &figures.is_connected},
-    {.name = "tarn_projector_kafka_errors_total",
-     .kind = METRIC_COUNTER,
-     .help = "Errors of the Kafka client.",
-     .value = &figures.kafka_errors},
-    {.name = "tarn_projector_ready",
-     .kind = METRIC_GAUGE,
-     .help = "1 once the store has been caught up.",
-     .value = &figures.is_ready},
-    {.name = "tarn_projector_records_per_second",
-     .kind = METRIC_GAUGE,
-     .help = "Records handled a second, over the last seconds.",
-     .value = &figures.events_per_s},
-    {.name = "tarn_projector_lag_records",
-     .kind = METRIC_GAUGE,
-     .help = "Records between positions and log ends, all partitions of what is served; -1: not known.",
-     .value = &figures.lag},
-};
-
-static enum http_outcome answer(void *loop_state, const struct http_request *request, struct http_wait *wait,
-                                struct http_answer *ret_answer);
-
-/* The one loop's state is the admin itself. */
-static void *loop_start(void *self, struct http_loop *loop, unsigned thread)
-{
-    (void)loop;
-    (void)thread;
-    return self;
-}
+static void print_metrics(void *self, struct buf *out);
 
 int run_admin_open(const char *listen, struct run_admin **ret_admin, struct err *err)
 {
     struct run_admin *admin = mem_zero(1, sizeof(*admin));
-    struct http_server_options options = {
-        .address = listen,
-        .threads = 1,
-        .limits = http_limits_default,
-        .handler = answer,
-        .loop_start = loop_start,
-        .self = admin,
-        .counters = &admin->counters,
-    };
-    options.limits.connections = 64;
-    pthread_mutex_init(&admin->lock, NULL);
-    admin->told_at_us = clock_monotonic_us(&clock_system);
-    int rc = http_server_start(&options, &admin->server, err);
+    const struct admin_listener_options options = {
+        .listen = listen, .hung_after_us = HUNG_AFTER_US, .print_metrics = print_metrics, .self = admin};
+
+    int rc = admin_listener_open(&options, &admin->listener, err);
     if (rc < 0) {
         run_admin_close(&admin);
-        return err_prefix(err, "--listen");
+        return rc;
     }
     *ret_admin = admin;
     return 0;
@@ -89,24 +39,50 @@ int run_admin_open(const char *listen, struct run_admin **ret_admin, struct err 
 
 void run_admin_close(struct run_admin **admin)
 {
-    struct run_admin *self = *admin;
-    if (!self)
+    if (*admin == NULL)
         return;
-    if (self->server)
-        http_server_stop(&self->server, GRACE_MS);
-    pthread_mutex_destroy(&self->lock);
-    buf_release(&self->partitions);
-    buf_release(&self->problem);
-    free(self);
+    admin_listener_close(&(*admin)->listener);
+    buf_release(&(*admin)->metrics);
+    free(*admin);
     *admin = NULL;
 }
 
 const char *run_admin_address(const struct run_admin *admin)
 {
-    return http_server_address(admin->server);
+    return admin_listener_address(admin->listener);
 }
 
-/* --- what the loop tells ------------------------------------------------------------------------------------------ */
+static void print_metrics(void *self, struct buf *out)
+{
+    struct run_figures *figures = &((struct run_admin *)self)->figures;
+    const struct metric table[] = {
+        {.name = "tarn_projector_kafka_connected",
+         .kind = METRIC_GAUGE,
+         .help = "1 while a broker answers.",
+         .value = &figures->is_connected},
+        {.name = "tarn_projector_kafka_errors_total",
+         .kind = METRIC_COUNTER,
+         .help = "Errors of the Kafka client.",
+         .value = &figures->kafka_errors},
+        {.name = "tarn_projector_ready",
+         .kind = METRIC_GAUGE,
+         .help = "1 once the store has been caught up.",
+         .value = &figures->is_ready},
+        {.name = "tarn_projector_records_per_second",
+         .kind = METRIC_GAUGE,
+         .help = "Records handled a second, over the last seconds.",
+         .value = &figures->events_per_s},
+        {.name = "tarn_projector_lag_records",
+         .kind = METRIC_GAUGE,
+         .help = "Records between positions and log ends, all partitions of what is served; -1: not known.",
+         .value = &figures->lag},
+    };
+
+    metrics_print(core_metrics, core_metric_count, out);
+    metrics_print(table, ARRAY_COUNT(table), out);
+}
+
+/* --- what the supervisor tells ------------------------------------------------------------------------------------ */
 
 struct partition_metric {
     const char *name;
@@ -211,94 +187,35 @@ static void print_state(const struct run_state *state, struct buf *out)
     print_generations(state, out);
 }
 
-void run_admin_tell(struct run_admin *admin, const struct run_state *state)
+/* A loop that hangs is one of a generation that people read, or the supervisor's own. */
+static int64_t turned_at_us(const struct run_state *state)
 {
-    metric_set(&figures.is_connected, state->is_connected);
-    metric_set(&figures.kafka_errors, state->kafka_errors);
-    metric_set(&figures.is_ready, state->is_ready);
-    metric_set(&figures.events_per_s, state->events_per_s);
-    metric_set(&figures.lag, state->lag);
+    int64_t oldest_us = clock_monotonic_us(&clock_system);
 
-    pthread_mutex_lock(&admin->lock);
-    buf_clear(&admin->partitions);
-    print_state(state, &admin->partitions);
-    buf_clear(&admin->problem);
-    buf_add_text(&admin->problem, state->problem ? state->problem : "");
-    admin->is_ready = state->is_ready;
-    admin->told_at_us = clock_monotonic_us(&clock_system);
     for (size_t i = 0; i < state->count; i++) {
         const struct run_generation *generation = &state->generations[i];
-        if (generation->is_served && generation->report->told_at_us > 0 &&
-            generation->report->told_at_us < admin->told_at_us)
-            admin->told_at_us = generation->report->told_at_us;
+        if (generation->is_served && generation->report->told_at_us > 0 && generation->report->told_at_us < oldest_us)
+            oldest_us = generation->report->told_at_us;
     }
-    pthread_mutex_unlock(&admin->lock);
+    return oldest_us;
 }
 
-/* --- answers: the listener's thread ------------------------------------------------------------------------------- */
-
-static void answer_health(struct run_admin *admin, struct http_answer *answer)
+void run_admin_tell(struct run_admin *admin, const struct run_state *state)
 {
-    int64_t silent_us = clock_monotonic_us(&clock_system) - admin->told_at_us;
-    if (silent_us > HUNG_AFTER_US) {
-        http_answer_problem(answer, 503, "the main loop hasn't turned for %" PRId64 " s", silent_us / 1000000);
-        return;
-    }
-    http_answer_header(answer, "Content-Type", "text/plain; charset=utf-8");
-    buf_add_literal(answer->body, "ok\n");
-}
+    struct run_figures *figures = &admin->figures;
+    const char *problem = state->problem;
 
-static void answer_readiness(struct run_admin *admin, struct http_answer *answer)
-{
-    if (!admin->is_ready) {
-        http_answer_problem(answer, 503, "%s",
-                            admin->problem.len ? buf_text(&admin->problem) : "not caught up for the first time yet");
-        return;
-    }
-    http_answer_header(answer, "Content-Type", "text/plain; charset=utf-8");
-    buf_add_literal(answer->body, "ready\n");
-    if (admin->problem.len > 0) {
-        buf_add_span(answer->body, buf_span(&admin->problem));
-        buf_add_byte(answer->body, '\n');
-    }
-}
-
-static void answer_metrics(struct run_admin *admin, struct http_answer *answer)
-{
-    http_answer_header(answer, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");
-    metrics_print(core_metrics, core_metric_count, answer->body);
-    metrics_print(run_metrics, ARRAY_COUNT(run_metrics), answer->body);
-    buf_add_span(answer->body, buf_span(&admin->partitions));
-}
-
-static const struct {
-    const char *path;
-    void (*answer)(struct run_admin *admin, struct http_answer *answer);
-} routes[] = {
-    {"/healthz", answer_health},
-    {"/readyz", answer_readiness},
-    {"/metrics", answer_metrics},
-};
-
-static enum http_outcome answer(void *loop_state, const struct http_request *request, struct http_wait *wait,
-                                struct http_answer *ret_answer)
-{
-    struct run_admin *admin = loop_state;
-    (void)wait;
-
-    for (size_t i = 0; i < ARRAY_COUNT(routes); i++) {
-        if (!span_equal_text(request->path, routes[i].path))
-            continue;
-        if (request->method != HTTP_GET && request->method != HTTP_HEAD) {
-            http_answer_header(ret_answer, "Allow", "GET, HEAD");
-            http_answer_problem(ret_answer, 405, "%s is read with GET", routes[i].path);
-            return HTTP_ANSWERED;
-        }
-        pthread_mutex_lock(&admin->lock);
-        routes[i].answer(admin, ret_answer);
-        pthread_mutex_unlock(&admin->lock);
-        return HTTP_ANSWERED;
-    }
-    http_answer_problem(ret_answer, 404, "here are /healthz, /readyz and /metrics");
-    return HTTP_ANSWERED;
+    metric_set(&figures->is_connected, state->is_connected);
+    metric_set(&figures->kafka_errors, state->kafka_errors);
+    metric_set(&figures->is_ready, state->is_ready);
+    metric_set(&figures->events_per_s, state->events_per_s);
+    metric_set(&figures->lag, state->lag);
+    buf_clear(&admin->metrics);
+    print_state(state, &admin->metrics);
+    if (!state->is_ready && problem == NULL)
+        problem = "not caught up for the first time yet";
+    admin_listener_tell(admin->listener, &(struct admin_news){.is_ready = state->is_ready,
+                                                              .problem = problem,
+                                                              .turned_at_us = turned_at_us(state),
+                                                              .metrics = &admin->metrics});
 }
