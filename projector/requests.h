@@ -11,13 +11,13 @@
 #ifndef TARN_PROJECTOR_REQUESTS_H
 #define TARN_PROJECTOR_REQUESTS_H
 
-#include "projector/supervisor.h"
-#include "schema/base/clock.h"
+#include "projector/follower_set.h"
 
 struct requests;
 
-struct requests *requests_new(struct supervisor *supervisor, const struct clock_port *clock);
-/* Those that aren't answered come again after the next start. */
+/* The followers are borrowed, and used by the thread that calls. */
+struct requests *requests_new(struct follower_set *followers);
+/* After the followers have ended. Those that aren't answered come again after the next start. */
 void requests_free(struct requests **requests);
 
 /* Never waits. ERR_BROKEN and others: the process can't go on. */
