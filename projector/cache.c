@@ -51,7 +51,7 @@ struct cache {
     struct slots owners;   /* hash of owner hash and view number -> head of a ring */
     struct cache_row *lru; /* a ring's fixed point: next is the most recently used row, previous the least */
     struct dirty_rows dirty[RANGE_COUNT];
-    size_t frozen_capacity; /* items of the job's list */
+    size_t frozen_capacity; /* items of the lists of its jobs */
     size_t evictions;
     struct free_chunk *free_chunks[FREE_CLASSES]; /* by size */
     size_t free_bytes;                            /* in them */
@@ -460,9 +460,9 @@ void cache_freeze(struct cache *cache, unsigned range, struct cache_frozen_list 
     enum { AHEAD = 8 };
 
     if (list->capacity < list->count + dirty->count) {
+        cache->frozen_capacity += list->count + dirty->count - list->capacity;
         list->capacity = list->count + dirty->count;
         list->items = mem_resize(list->items, list->capacity, sizeof(*list->items));
-        cache->frozen_capacity = list->capacity;
     }
     for (size_t i = 0; i < dirty->count; i++) {
         if (i + AHEAD < dirty->count)

@@ -17,12 +17,35 @@ static struct dropped_event dropped_event_of(const struct decisions *decisions, 
     return (struct dropped_event){decisions->settings->topics[key->topic], key->partition, key->offset};
 }
 
-bool decisions_has_dropped(const struct decisions *decisions, uint16_t topic, int32_t partition, int64_t offset)
+bool decisions_have_dropped(struct dropped *dropped, const struct generation_settings *settings, uint16_t topic,
+                            int32_t partition, int64_t offset)
 {
-    if (decisions->dropped == NULL || dropped_count(decisions->dropped) == 0)
+    if (dropped == NULL || dropped_count(dropped) == 0)
         return false;
-    struct dropped_event event = {decisions->settings->topics[topic], partition, offset};
-    return dropped_contains(decisions->dropped, &event);
+    struct dropped_event event = {settings->topics[topic], partition, offset};
+    return dropped_contains(dropped, &event);
+}
+
+static struct parked_units *parked_of(const struct decisions *decisions, uint64_t unit_hash)
+{
+    return &fold_lane(decisions->fold, unit_hash)->parked;
+}
+
+/* The caller frees the list. */
+static void list_parked(const struct decisions *decisions, struct parked_key **ret_keys, size_t *ret_count)
+{
+    const struct fold *fold = decisions->fold;
+    struct parked_key *keys = NULL;
+    size_t count = 0;
+
+    for (unsigned i = 0; i < fold->lane_count; i++) {
+        const struct parked_units *parked = &fold->lanes[i]->parked;
+        keys = mem_resize(keys, count + parked->event_count + 1, sizeof(*keys));
+        parked_list(parked, keys + count);
+        count += parked->event_count;
+    }
+    *ret_keys = keys;
+    *ret_count = count;
 }
 
 int decisions_retry(const struct decisions *decisions, const struct parked_selection *selection,
@@ -61,7 +84,7 @@ int decisions_drop(const struct decisions *decisions, const struct parked_select
     if (rc == 0 && decisions->dropped != NULL)
         rc = dropped_add(decisions->dropped, events, count, err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
-        parked_remove(decisions->parked, &keys[i]);
+        parked_remove(parked_of(decisions, keys[i].unit_hash), &keys[i]);
         outcome.dropped++;
     }
     if (rc == 0)
@@ -79,11 +102,12 @@ int decisions_catch_up(const struct decisions *decisions, struct err *err)
     struct parked_key *keys;
     size_t count, found = 0;
 
-    parked_list(decisions->parked, &keys, &count);
+    list_parked(decisions, &keys, &count);
     for (size_t i = 0; i < count; i++) {
-        if (!decisions_has_dropped(decisions, keys[i].topic, keys[i].partition, keys[i].offset))
+        if (!decisions_have_dropped(decisions->dropped, decisions->settings, keys[i].topic, keys[i].partition,
+                                    keys[i].offset))
             continue;
-        parked_remove(decisions->parked, &keys[i]);
+        parked_remove(parked_of(decisions, keys[i].unit_hash), &keys[i]);
         keys[found++] = keys[i];
     }
     int rc = retry_units(decisions, keys, found, &ignored, err);
@@ -98,11 +122,13 @@ static int retry_units(const struct decisions *decisions, const struct parked_ke
 
     for (size_t i = 0; rc == 0 && i < count; i++) {
         size_t applied = 0;
-        rc = applier_retry_unit(decisions->applier, keys[i].unit_hash, keys[i].topic, &applied, err);
+        struct lane *lane = fold_lane(decisions->fold, keys[i].unit_hash);
+        rc = applier_retry_unit(&lane->applier, keys[i].unit_hash, keys[i].topic, &applied, err);
         outcome->applied += applied;
-        const struct parked_unit *unit = parked_find(decisions->parked, keys[i].unit_hash, keys[i].topic);
+        const struct parked_unit *unit = parked_find(&lane->parked, keys[i].unit_hash, keys[i].topic);
         outcome->left += unit != NULL ? unit->count : 0;
     }
+    fold_unpark(decisions->fold);
     return rc;
 }
 
@@ -112,9 +138,10 @@ static void select_units(const struct decisions *decisions, const struct parked_
     struct parked_key *keys;
     size_t count, found = 0;
 
-    parked_list(decisions->parked, &keys, &count);
+    list_parked(decisions, &keys, &count);
     for (size_t i = 0; i < count; i++) {
-        const struct parked_unit *unit = parked_find(decisions->parked, keys[i].unit_hash, keys[i].topic);
+        const struct parked_unit *unit =
+            parked_find(parked_of(decisions, keys[i].unit_hash), keys[i].unit_hash, keys[i].topic);
         struct parked_key first = parked_key_of(unit, 0);
         bool is_first = first.partition == keys[i].partition && first.offset == keys[i].offset;
         if (is_first &&

@@ -2,19 +2,18 @@
 #ifndef TARN_PROJECTOR_DECISIONS_H
 #define TARN_PROJECTOR_DECISIONS_H
 
-#include "projector/applier.h"
-#include "projector/materializer.h"
+#include "projector/fold.h"
 #include "schema/store/dropped.h"
 
 struct decisions {
-    struct applier *applier;
-    struct parked_units *parked;
+    struct fold *fold;
     struct dropped *dropped; /* NULL: none are kept (tests) */
     const struct generation_settings *settings;
 };
 
-/* Whether somebody decided to drop that record. */
-bool decisions_has_dropped(const struct decisions *decisions, uint16_t topic, int32_t partition, int64_t offset);
+/* Whether somebody decided to drop that record; by any thread. dropped NULL: nobody did. */
+bool decisions_have_dropped(struct dropped *dropped, const struct generation_settings *settings, uint16_t topic,
+                            int32_t partition, int64_t offset);
 
 MUST_CHECK int decisions_retry(const struct decisions *decisions, const struct parked_selection *selection,
                                struct parked_outcome *ret_outcome, struct err *err);

@@ -21,7 +21,7 @@ void erasures_release(struct erasures *erasures)
     arena_release(&erasures->arena);
 }
 
-int erasures_load(struct erasures *erasures, struct err *err)
+int erasures_load(struct erasures *erasures, uint32_t ranges, struct err *err)
 {
     const struct span all = {NULL, 0};
     struct store_cursor *cursor = NULL;
@@ -34,7 +34,7 @@ int erasures_load(struct erasures *erasures, struct err *err)
         rc = store_cursor_open(erasures->rows->reader, TABLE_MARKS, all, all, &cursor, err);
     while (rc == 0 && (rc = store_cursor_next(cursor, &key, &value, err)) == 0) {
         rc = layout_parse_view_key(key, &owner_hash, &view_number, &view_key, err);
-        if (rc == 0)
+        if (rc == 0 && (ranges >> owner_range(owner_hash) & 1))
             owner_set_add(&erasures->owners, owner_hash);
     }
     store_cursor_close(&cursor);

@@ -19,8 +19,8 @@ struct erasures {
 void erasures_init(struct erasures *erasures, struct rows *rows);
 void erasures_release(struct erasures *erasures);
 
-/* Reads which owners have marks. */
-MUST_CHECK int erasures_load(struct erasures *erasures, struct err *err);
+/* Reads which owners of these ranges (a bit each) have marks. */
+MUST_CHECK int erasures_load(struct erasures *erasures, uint32_t ranges, struct err *err);
 
 /* One probe: false for nearly everybody, and then the functions below needn't be asked. */
 static inline bool erasures_know(const struct erasures *erasures, uint64_t owner_hash)

@@ -138,16 +138,19 @@ static int compare_frozen(const void *a, const void *b)
     return span_compare(cache_row_key(left->row), cache_row_key(right->row));
 }
 
-static int put_rows(struct flusher *flusher, struct store_writer *writer, const struct job *job, struct err *err)
+/* Those of one range and table, which begin at *at. */
+static int put_rows_of(struct flusher *flusher, struct store_writer *writer, const struct cache_frozen_list *rows,
+                       enum store_table table, size_t *at, struct err *err)
 {
     enum { AHEAD = 16 };
+    size_t i = *at;
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < job->rows.count; i++) {
-        const struct cache_frozen *item = &job->rows.items[i];
-        if (i + AHEAD < job->rows.count) {
-            __builtin_prefetch(job->rows.items[i + AHEAD].row->key);
-            __builtin_prefetch(job->rows.items[i + AHEAD].value);
+    for (; rc == 0 && i < rows->count && rows->items[i].row->table == table; i++) {
+        const struct cache_frozen *item = &rows->items[i];
+        if (i + AHEAD < rows->count) {
+            __builtin_prefetch(rows->items[i + AHEAD].row->key);
+            __builtin_prefetch(rows->items[i + AHEAD].value);
         }
         if (i % GIVE_UP_ROWS == 0 && atomic_load_explicit(&flusher->gives_up, memory_order_relaxed))
             return err_set(err, ERR_AGAIN, "the process stops");
@@ -157,6 +160,19 @@ static int put_rows(struct flusher *flusher, struct store_writer *writer, const 
             rc = store_put(writer, item->row->table, cache_row_key(item->row),
                            span_of(item->value->bytes, item->value->len), err);
     }
+    *at = i;
+    return rc;
+}
+
+/* Keys begin with their owner's hash, and so with their range: the ranges one behind the other are in order. */
+static int put_rows(struct flusher *flusher, struct store_writer *writer, const struct job *job, struct err *err)
+{
+    size_t at[RANGE_COUNT] = {0};
+    int rc = 0;
+
+    for (unsigned table = 0; table < TABLE_COUNT; table++)
+        for (unsigned range = 0; rc == 0 && range < RANGE_COUNT; range++)
+            rc = put_rows_of(flusher, writer, &job->rows[range], (enum store_table)table, &at[range], err);
     return rc;
 }
 
@@ -191,8 +207,9 @@ static void write_job(struct flusher *flusher, struct job *job)
     struct store_writer *writer = NULL;
     int64_t start_us = clock_monotonic_us(flusher->clock);
 
-    if (!job->is_sorted && job->rows.count > 0)
-        qsort(job->rows.items, job->rows.count, sizeof(*job->rows.items), compare_frozen);
+    for (unsigned range = 0; range < RANGE_COUNT && !job->is_sorted; range++)
+        if (job->rows[range].count > 0)
+            qsort(job->rows[range].items, job->rows[range].count, sizeof(*job->rows[range].items), compare_frozen);
     job->is_sorted = true;
 
     int rc = store_write_begin(flusher->store, &writer, &job->err);

@@ -56,16 +56,6 @@ static void finish(struct follower *follower, struct follower_task *task, int rc
 
 /* --- standing still ----------------------------------------------------------------------------------------------- */
 
-/* As far as any range has got: behind the cursor while a replay goes on. */
-static int64_t reached_offset(const struct partition *partition)
-{
-    int64_t reached = partition->cursor.next_offset;
-    for (unsigned range = 0; range < RANGE_COUNT; range++)
-        if (partition->stored[range].next_offset > reached)
-            reached = partition->stored[range].next_offset;
-    return reached;
-}
-
 static void tell_positions(const struct follower *follower, struct follower_task *task)
 {
     const struct positions *positions = follower->positions;
@@ -76,7 +66,7 @@ static void tell_positions(const struct follower *follower, struct follower_task
         const struct partition *partition = positions->partitions[i];
         task->positions[task->position_count++] =
             (struct task_position){mem_text(follower->generation->settings.topics[partition->topic]), partition->number,
-                                   reached_offset(partition)};
+                                   positions_reached(partition)};
     }
 }
 

@@ -8,24 +8,20 @@
 
 #include "projector/cache.h"
 #include "projector/intake.h"
-#include "projector/record_source.h"
 
 enum { FORESIGHT_SLOT = 16, FORESIGHT_ROW = 10, FORESIGHT_VALUE = 5 }; /* records ahead */
 
+struct routed;
+
+/* A lane's part of a batch. */
 struct foresight {
     const struct intake *intake;
     const struct cache *cache;
-    const struct record *records;
+    const struct routed *records;
     size_t count;
-    size_t next;                      /* the first record that wasn't looked at yet */
-    uint64_t hashes[FORESIGHT_SLOT * 2]; /* of the owners, by index modulo their number */
 };
 
-/* Before the first of a batch's records. */
-void foresight_begin(struct foresight *foresight, const struct intake *intake, const struct cache *cache,
-                     const struct record *records, size_t count);
-
 /* Before the record of that index is handled; indexes are given one after the other. */
-void foresight_look(struct foresight *foresight, size_t index);
+void foresight_look(const struct foresight *foresight, size_t index);
 
 #endif

@@ -20,13 +20,14 @@ static void add_partition(struct job *job, struct partition *partition)
         (struct job_partition){partition, partition->topic, partition->number, partition->row};
 }
 
-void job_freeze(struct job *job, uint32_t ranges, struct cache *cache, struct positions *positions)
+void job_freeze(struct job *job, uint32_t ranges, struct cache *const caches[RANGE_COUNT],
+                struct positions *positions)
 {
     positions_end_batch(positions);
     job->ranges = ranges;
     for (unsigned range = 0; range < RANGE_COUNT; range++)
         if (ranges >> range & 1)
-            cache_freeze(cache, range, &job->rows);
+            cache_freeze(caches[range], range, &job->rows[range]);
     for (size_t i = 0; i < positions->count; i++) {
         struct partition *partition = positions->partitions[i];
         struct position position;
@@ -38,9 +39,10 @@ void job_freeze(struct job *job, uint32_t ranges, struct cache *cache, struct po
     }
 }
 
-void job_finish(struct job *job, struct cache *cache, struct positions *positions)
+void job_finish(struct job *job, struct cache *const caches[RANGE_COUNT], struct positions *positions)
 {
-    cache_thaw(cache, &job->rows);
+    for (unsigned range = 0; range < RANGE_COUNT; range++)
+        cache_thaw(caches[range], &job->rows[range]);
     for (size_t i = 0; i < job->position_count; i++)
         positions_stored(job->positions[i].partition, job->positions[i].range, &job->positions[i].position);
     for (size_t i = 0; i < job->partition_count; i++)
@@ -52,11 +54,22 @@ void job_finish(struct job *job, struct cache *cache, struct positions *position
     job->is_sorted = false;
 }
 
-void job_release(struct job *job, struct cache *cache)
+void job_release(struct job *job, struct cache *const caches[RANGE_COUNT])
 {
-    cache_thaw(cache, &job->rows);
-    free(job->rows.items);
+    for (unsigned range = 0; range < RANGE_COUNT; range++) {
+        cache_thaw(caches[range], &job->rows[range]);
+        free(job->rows[range].items);
+    }
     free(job->positions);
     free(job->partitions);
     *job = (struct job){0};
+}
+
+size_t job_row_count(const struct job *job)
+{
+    size_t count = 0;
+
+    for (unsigned range = 0; range < RANGE_COUNT; range++)
+        count += job->rows[range].count;
+    return count;
 }

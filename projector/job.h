@@ -27,7 +27,7 @@ struct job_partition {
 struct job {
     uint64_t number;   /* from 1 */
     uint32_t ranges;   /* a bit each */
-    struct cache_frozen_list rows;
+    struct cache_frozen_list rows[RANGE_COUNT]; /* of each range */
     struct job_position *positions;
     size_t position_count, position_capacity;
     struct job_partition *partitions;
@@ -39,13 +39,16 @@ struct job {
     int64_t took_us;
 };
 
-/* Freezes what the ranges have changed. The job is empty: zeroed, or finished. */
-void job_freeze(struct job *job, uint32_t ranges, struct cache *cache, struct positions *positions);
+/* Freezes what the ranges have changed, each in its cache. The job is empty: zeroed, or finished. */
+void job_freeze(struct job *job, uint32_t ranges, struct cache *const caches[RANGE_COUNT],
+                struct positions *positions);
 
 /* The job is committed, and the main thread's next look at the store sees it: its rows are clean, its positions stored. */
-void job_finish(struct job *job, struct cache *cache, struct positions *positions);
+void job_finish(struct job *job, struct cache *const caches[RANGE_COUNT], struct positions *positions);
 
 /* Lets go of the rows, written or not: only for a cache that goes too. */
-void job_release(struct job *job, struct cache *cache);
+void job_release(struct job *job, struct cache *const caches[RANGE_COUNT]);
+
+size_t job_row_count(const struct job *job);
 
 #endif

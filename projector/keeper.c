@@ -101,16 +101,6 @@ static bool may_begin(struct keeper *keeper, const struct kept *kept)
 
 /* --- looks at logs ------------------------------------------------------------------------------------------------ */
 
-static int64_t reached_offset(const struct partition *partition)
-{
-    int64_t reached = partition->cursor.next_offset;
-    for (unsigned range = 0; range < RANGE_COUNT; range++) {
-        if (partition->stored[range].next_offset > reached)
-            reached = partition->stored[range].next_offset;
-    }
-    return reached;
-}
-
 static bool is_due(struct keeper *keeper, const struct kept *kept, int64_t now)
 {
     if (!kept->partition || kept->is_asked || kept->phase == STOPPED || now < kept->due_ms)
@@ -139,7 +129,7 @@ static void ask_looks(struct keeper *keeper, int64_t now)
             kept->newest = fingerprint_newest(kept->partition);
             kept->memory = (struct log_memory){
                 .next_offset = kept->partition->cursor.next_offset,
-                .reached_offset = reached_offset(kept->partition),
+                .reached_offset = positions_reached(kept->partition),
                 .anchor = kept->phase == READING ? kept->trusted : kept->newest,
             };
             keeper->checks[count++] = (struct log_check){
@@ -166,6 +156,7 @@ static int begin(struct keeper *keeper, struct kept *kept, int64_t now, struct e
                                            partition->cursor.next_offset, err);
     if (rc < 0)
         return rc;
+    partition->is_cut = false;
     if (is_stopped_state(partition->row.state))
         keeper_say(keeper, LOG_INFO, kept, "the log that was read is back; going on");
     else if (partition->row.state == PARTITION_WAITING)
@@ -259,6 +250,9 @@ static void sync_states(struct keeper *keeper)
             } else if (kept->partition->row.state == PARTITION_FOLLOWING && kept->phase == STOPPED) {
                 kept->phase = DOUBTED;
                 kept->due_ms = 0;
+            } else if (kept->partition->is_cut && kept->phase == READING) {
+                /* Stopped and on again between two looks: what was given behind the cursor meanwhile is lost. */
+                keeper_doubt(keeper, kept, 0);
             }
         }
     }

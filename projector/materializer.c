@@ -1,30 +1,24 @@
-/* Everything but the store's writer happens on the caller's thread, so that cache, positions and parked events need no
- * locks. A job in flight is the only thing shared, and it holds copies and counted references. What one record does is
- * the applier's business (applier.h); here records get their place: known ones are dropped, positions move, and the budget
- * is kept by taking no more records than the cache has room for. */
+/* Everything but the store's writer happens on the caller's thread, or on others while it waits for them (fold.h), so that
+ * cache, positions and parked events need no locks. A job in flight is the only thing shared, and it holds copies and
+ * counted references. What records do is the fold's business; here it is decided when what they did is committed. */
 #include "projector/materializer.h"
 
 #include <poll.h>
 #include <stdlib.h>
 
-#include "projector/applier.h"
 #include "projector/core_metrics.h"
 #include "projector/decisions.h"
 #include "projector/flush_policy.h"
 #include "projector/flusher.h"
-#include "projector/foresight.h"
+#include "projector/fold.h"
 #include "schema/base/mem.h"
 
 enum { RETRY_FIRST_MS = 100, RETRY_MAX_MS = 10 * 1000, BUSY_WAIT_US = 1000 };
 
 struct materializer {
     struct materializer_options options;
-    struct intake *intake;
     struct positions positions;
-    struct rows rows;
-    struct erasures erasures;
-    struct parked_units parked;
-    struct applier applier;
+    struct fold *fold;
     struct decisions decisions;
     struct flusher *flusher;
 
@@ -55,7 +49,6 @@ struct materializer {
 };
 
 static int load(struct materializer *m, struct err *err);
-static int handle_record(struct materializer *m, const struct record *record, int64_t *tally, struct err *err);
 static int take_in(struct materializer *m, struct err *err);
 static void start_job(struct materializer *m);
 static struct flush_figures figures_of(struct materializer *m);
@@ -66,26 +59,12 @@ int materializer_open(const struct materializer_options *options, struct materia
                       struct err *err)
 {
     struct materializer *m = mem_zero(1, sizeof(*m));
-    const struct view_set *views = options->views;
-    bool *by_owner = mem_zero(views->view_count + 1, sizeof(*by_owner));
 
-    for (size_t i = 0; i < views->view_count; i++)
-        by_owner[views->views[i].number] = views->views[i].key_count > 1;
     m->options = *options;
     m->policy = FLUSH_POLICY_INIT;
     m->lag = -1;
     positions_init(&m->positions, options->settings->topic_count);
-    m->rows.cache = cache_new(options->memory_bytes, by_owner, views->view_count);
-    free(by_owner);
-    erasures_init(&m->erasures, &m->rows);
-    parked_init(&m->parked, &m->rows, &m->positions, options->park_limit);
-
-    int rc = intake_new(views, options->settings, &m->intake, err);
-    applier_init(&m->applier, m->intake, &m->rows, &m->erasures, &m->parked,
-                 (struct projection_limits){.max_view_bytes = options->settings->max_view_bytes});
-    m->decisions = (struct decisions){&m->applier, &m->parked, NULL, options->settings};
-    if (rc == 0)
-        rc = store_reader_open(options->store, &m->rows.reader, err);
+    int rc = fold_open(&m->options, &m->positions, &m->fold, err);
     if (rc == 0)
         rc = load(m, err);
     if (rc == 0)
@@ -101,21 +80,14 @@ int materializer_open(const struct materializer_options *options, struct materia
 
 static int load(struct materializer *m, struct err *err)
 {
-    int rc = rows_begin_snapshot(&m->rows, err);
+    int rc = fold_load(m->fold, err);
 
-    if (rc == 0)
-        rc = positions_load(&m->positions, m->rows.reader, err);
-    rows_end_snapshot(&m->rows);
-    if (rc == 0)
-        rc = erasures_load(&m->erasures, err);
-    if (rc == 0)
-        rc = parked_load(&m->parked, err);
     if (rc == 0 && m->options.dropped == NULL && m->options.directory != NULL)
         rc = dropped_open(m->options.directory, &m->own_dropped, err);
-    m->decisions.dropped = m->options.dropped != NULL ? m->options.dropped : m->own_dropped;
-    if (rc == 0)
-        rc = decisions_catch_up(&m->decisions, err);
-    return rc;
+    struct dropped *dropped = m->options.dropped != NULL ? m->options.dropped : m->own_dropped;
+    m->fold->surroundings.dropped = dropped;
+    m->decisions = (struct decisions){m->fold, dropped, m->options.settings};
+    return rc < 0 ? rc : decisions_catch_up(&m->decisions, err);
 }
 
 void materializer_close(struct materializer **materializer)
@@ -127,16 +99,11 @@ void materializer_close(struct materializer **materializer)
                                         .store_reads = m->published.store_reads,
                                         .erasures = m->published.erasures});
     flusher_close(&m->flusher);
-    job_release(&m->job, m->rows.cache);
-    rows_end_snapshot(&m->rows);
-    store_reader_close(&m->rows.reader);
+    if (m->fold != NULL)
+        job_release(&m->job, m->fold->caches);
+    fold_close(&m->fold);
     dropped_close(&m->own_dropped);
-    applier_release(&m->applier);
-    parked_release(&m->parked);
-    erasures_release(&m->erasures);
-    cache_free(&m->rows.cache);
     positions_release(&m->positions);
-    intake_free(&m->intake);
     free(m);
     *materializer = NULL;
 }
@@ -146,113 +113,35 @@ struct positions *materializer_positions(struct materializer *materializer)
     return &materializer->positions;
 }
 
-struct parked_units *materializer_parked(struct materializer *materializer)
+size_t materializer_parked(const struct materializer *materializer)
 {
-    return &materializer->parked;
+    struct fold_figures figures;
+
+    fold_measure(materializer->fold, &figures);
+    return figures.parked;
+}
+
+const struct parked_unit *materializer_parked_unit(const struct materializer *materializer, uint16_t topic,
+                                                   uint64_t unit_hash)
+{
+    return parked_find(&fold_lane(materializer->fold, unit_hash)->parked, unit_hash, topic);
 }
 
 /* --- records --- */
-
-/* What is counted per batch rather than per record: an atomic addition costs as much as a table look-up. */
-enum { TALLY_REPLAYED = OUTCOME_COUNT, TALLY_DROPPED, TALLY_RECORDS, TALLY_COUNT };
-
-static void count_batch(const int64_t *tally)
-{
-    struct core_counters *counters = &core_counters;
-    _Atomic int64_t *const values[TALLY_COUNT] = {
-        [OUTCOME_APPLIED] = &counters->applied,
-        [OUTCOME_SKIPPED_TYPE] = &counters->skipped_type,
-        [OUTCOME_SKIPPED_NULL] = &counters->skipped_null,
-        [OUTCOME_ERASED] = &counters->erased,
-        [OUTCOME_PARKED] = &counters->parked,
-        [OUTCOME_WAITS] = &counters->parked,
-        [TALLY_REPLAYED] = &counters->replayed,
-        [TALLY_DROPPED] = &counters->skipped_dropped,
-        [TALLY_RECORDS] = &counters->records,
-    };
-
-    for (size_t i = 0; i < TALLY_COUNT; i++)
-        if (values[i] != NULL && tally[i] > 0)
-            metric_add(values[i], tally[i]);
-}
 
 int materializer_handle(struct materializer *materializer, const struct record *records, size_t count,
                         size_t *ret_handled, struct err *err)
 {
     struct materializer *m = materializer;
-    int64_t tally[TALLY_COUNT] = {0};
     size_t handled = 0;
-    int rc = 0;
+    int64_t looked_at = 0;
 
-    struct foresight foresight;
-
-    m->is_full = false;
-    foresight_begin(&foresight, m->intake, m->rows.cache, records, count);
-    for (; rc == 0 && handled < count; handled++) {
-        /* With nothing left to commit, waiting wouldn't make room. */
-        if (!cache_trim(m->rows.cache) && (m->is_in_flight || cache_dirty_rows(m->rows.cache) > 0)) {
-            m->is_full = true;
-            break;
-        }
-        foresight_look(&foresight, handled);
-        rc = handle_record(m, &records[handled], tally, err);
-    }
-    count_batch(tally);
-    m->records += tally[TALLY_RECORDS];
-    if (rc == 0)
-        *ret_handled = handled;
-    return rc;
-}
-
-static void handle_partition_end(struct materializer *m, struct partition *partition, const struct record *record)
-{
-    positions_advance_to(&m->positions, partition, record->offset);
-    positions_end_seen(&m->positions, partition, record->offset, clock_wall_ms(m->options.clock));
-}
-
-static int handle_record(struct materializer *m, const struct record *record, int64_t *tally, struct err *err)
-{
-    struct partition *partition = positions_find(&m->positions, record->topic, record->partition);
-    enum park_reason reason = PARK_UNPARSEABLE;
-    struct err reason_text;
-    enum outcome outcome = OUTCOME_APPLIED;
-
-    if (partition == NULL || partition->row.state != PARTITION_FOLLOWING)
-        return 0;
-    if (record->is_partition_end) {
-        handle_partition_end(m, partition, record);
-        return 0;
-    }
-    tally[TALLY_RECORDS]++;
-    if (record->offset < partition->cursor.next_offset) {
-        tally[TALLY_REPLAYED]++;
-        return 0;
-    }
-    const struct parked_key at = {0, record->topic, record->partition, record->offset};
-    uint64_t unit_hash = layout_unit_hash(&at, record->has_key, record->key);
-    if (!generation_takes_owner(m->options.settings, unit_hash)) {
-        positions_advance(&m->positions, partition, record);
-        return 0;
-    }
-    if (positions_is_replayed(partition, owner_range(unit_hash), record->offset)) {
-        tally[TALLY_REPLAYED]++;
-    } else if (decisions_has_dropped(&m->decisions, record->topic, record->partition, record->offset)) {
-        tally[TALLY_DROPPED]++;
-    } else {
-        struct incoming incoming = intake_incoming(m->intake, m->options.source, record, unit_hash);
-        int rc = applier_take(&m->applier, &incoming, &outcome, &reason, &reason_text, err);
-        if (rc < 0)
-            return err_prefix(err, "%s/%d@%lld", m->options.settings->topics[record->topic], record->partition,
-                              (long long)record->offset);
-        tally[outcome]++;
-        if (outcome == OUTCOME_PARTITION_FULL) {
-            positions_set_state(&m->positions, partition, PARTITION_PARKED);
-            return 0;
-        }
-        if (outcome == OUTCOME_PARKED && m->options.listener.parked != NULL)
-            m->options.listener.parked(m->options.listener.self, &incoming.at, reason, reason_text.text);
-    }
-    positions_advance(&m->positions, partition, record);
+    int rc = fold_handle(m->fold, records, count, m->is_in_flight, &handled, &looked_at, err);
+    if (rc < 0)
+        return rc;
+    m->is_full = handled < count;
+    m->records += looked_at;
+    *ret_handled = handled;
     return 0;
 }
 
@@ -270,7 +159,7 @@ int materializer_turn(struct materializer *materializer, const struct materializ
         return rc;
     start_job(m);
     if (turn->is_drained)
-        rows_end_snapshot(&m->rows); /* nothing may hold one for long */
+        fold_end_snapshots(m->fold); /* nothing may hold one for long */
     publish(m);
     return 0;
 }
@@ -300,21 +189,21 @@ static int take_in(struct materializer *m, struct err *err)
     }
     m->commits++;
     metric_add(&core_counters.commits, 1);
-    metric_add(&core_counters.rows_written, (int64_t)job->rows.count);
+    metric_add(&core_counters.rows_written, (int64_t)job_row_count(job));
     m->is_in_flight = false;
     m->stall.kind = 0;
     m->retry_ms = 0;
     for (unsigned range = 0; range < RANGE_COUNT; range++)
         if (job->ranges >> range & 1)
             m->range_commits[range] = job->number;
-    rows_end_snapshot(&m->rows); /* before rows turn clean: see rows.h */
-    job_finish(job, m->rows.cache, &m->positions);
+    fold_end_snapshots(m->fold); /* before rows turn clean: see rows.h */
+    job_finish(job, m->fold->caches, &m->positions);
     return 0;
 }
 
 static bool has_news(const struct materializer *m)
 {
-    return m->positions.has_moved || cache_dirty_rows(m->rows.cache) > 0;
+    return m->positions.has_moved || fold_is_dirty(m->fold);
 }
 
 static void start_job(struct materializer *m)
@@ -343,7 +232,7 @@ static void start_job(struct materializer *m)
             m->range_jobs[range] = m->last_job;
             m->range_frozen_us[range] = figures.now_us;
         }
-    job_freeze(&m->job, ranges, m->rows.cache, &m->positions);
+    job_freeze(&m->job, ranges, m->fold->caches, &m->positions);
     if (ranges == ALL_RANGES) {
         m->positions.has_moved = false;
         m->positions.has_changed = false;
@@ -355,13 +244,14 @@ static void start_job(struct materializer *m)
 
 static struct flush_figures figures_of(struct materializer *m)
 {
-    const struct cache *cache = m->rows.cache;
+    struct fold_figures fold;
+    fold_measure(m->fold, &fold);
     struct flush_figures figures = {.now_us = clock_monotonic_us(m->options.clock),
                                     .is_drained = m->is_drained,
                                     .is_hurried = m->is_hurried,
                                     .lag = m->lag,
-                                    .dirty_rows = cache_dirty_rows(cache),
-                                    .dirty_bytes = cache_dirty_bytes(cache),
+                                    .dirty_rows = fold.dirty_rows,
+                                    .dirty_bytes = fold.dirty_bytes,
                                     .budget_bytes = m->options.memory_bytes,
                                     .is_full = m->is_full,
                                     .last_took_us = m->last_took_us,
@@ -456,7 +346,7 @@ uint64_t materializer_commits(const struct materializer *materializer, int64_t *
 void materializer_set_memory(struct materializer *materializer, size_t memory_bytes)
 {
     materializer->options.memory_bytes = memory_bytes;
-    cache_set_budget(materializer->rows.cache, memory_bytes);
+    fold_set_memory(materializer->fold, memory_bytes);
 }
 
 const char *materializer_stalled(const struct materializer *materializer)
@@ -466,14 +356,16 @@ const char *materializer_stalled(const struct materializer *materializer)
 
 static void publish(struct materializer *m)
 {
+    struct fold_figures fold;
+    fold_measure(m->fold, &fold);
     const struct published now = {
-        .cache_bytes = (int64_t)cache_bytes(m->rows.cache),
-        .cache_dirty_bytes = (int64_t)cache_dirty_bytes(m->rows.cache),
-        .cache_rows = (int64_t)cache_row_count(m->rows.cache),
-        .cache_evictions = (int64_t)cache_evictions(m->rows.cache),
-        .store_reads = (int64_t)m->rows.store_reads,
-        .parked_now = (int64_t)m->parked.event_count,
-        .erasures = (int64_t)m->applier.erasure_count,
+        .cache_bytes = (int64_t)fold.cache_bytes,
+        .cache_dirty_bytes = (int64_t)fold.dirty_bytes,
+        .cache_rows = (int64_t)fold.rows,
+        .cache_evictions = (int64_t)fold.evictions,
+        .store_reads = (int64_t)fold.store_reads,
+        .parked_now = (int64_t)fold.parked,
+        .erasures = (int64_t)fold.erasures,
         .is_stalled = m->stall.kind < 0,
         .is_catching_up = m->policy.is_catching_up,
     };

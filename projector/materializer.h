@@ -2,8 +2,8 @@
  *
  *     poll -> materializer_handle() -> cache (dirty rows) -> materializer_turn() -> job -> flusher thread -> store
  *
- * The thread that calls it (the main loop) decides, projects and changes rows in the cache; one thread of its own owns
- * the store's writer and commits jobs. A job freezes what one or all owner ranges have changed, together with the
+ * The thread that calls it (the main loop) decides, projects and changes rows in the cache, together with others that it
+ * waits for (fold.h); one thread of its own owns the store's writer and commits jobs. A job freezes what one or all owner ranges have changed, together with the
  * positions up to which they are complete, so that a kill at any moment loses only what Kafka gives again, and what it
  * gives again is dropped where it is known already.
  *
@@ -35,7 +35,8 @@
 struct materializer;
 struct dropped;
 
-/* What the loop may want to tell people. Every function may be NULL; called from within materializer_handle(). */
+/* What the loop may want to tell people. Every function may be NULL; called from within materializer_handle(), on any of
+ * its threads, one call at a time. */
 struct materializer_listener {
     /* An event was parked for a reason of its own (not for waiting). message names no value. */
     void (*parked)(void *self, const struct parked_key *key, enum park_reason reason, const char *message);
@@ -46,11 +47,12 @@ struct materializer_options {
     struct store *store;                        /* opened for writing; outlives the materializer */
     const struct view_set *views;               /* outlives it too */
     const struct generation_settings *settings; /* likewise */
-    const struct record_source *source;         /* only header() is called; NULL: records have no headers */
+    const struct record_source *source;         /* only header() is called, by several threads; NULL: no headers */
     const char *directory;                      /* DIR, for decisions in DIR/control; NULL: none, or `dropped` */
     struct dropped *dropped;                    /* those decisions, shared with others; outlives it. NULL: its own */
     size_t memory_bytes; /* of the cache, jobs included; below MATERIALIZER_MEMORY_MIN it hardly caches */
     size_t park_limit;   /* parked events of one partition, waiting ones included */
+    unsigned fold_threads; /* records are handled by so many threads (fold.h), the caller included; 0: as the machine has */
     const struct clock_port *clock;
     struct materializer_listener listener;
 };
@@ -119,8 +121,11 @@ const char *materializer_stalled(const struct materializer *materializer);
 
 /* --- parked events (parked.h has the rest) ------------------------------------------------------------------- */
 
-struct parked_units;
-struct parked_units *materializer_parked(struct materializer *materializer);
+/* How many there are, and those of one unit: NULL: none. */
+struct parked_unit;
+size_t materializer_parked(const struct materializer *materializer);
+const struct parked_unit *materializer_parked_unit(const struct materializer *materializer, uint16_t topic,
+                                                   uint64_t unit_hash);
 
 /* Which parked events: a unit (topic and record key), or all of them. */
 struct parked_selection {

@@ -1,14 +1,16 @@
 /* The index answers the one question that each record asks, whether its unit is blocked, without a look-up when nothing
- * is parked; its size is bounded by the limit per partition. Units stand in chained buckets, an entry is 16 bytes. */
+ * is parked; its size is bounded by the limit per partition, and each lane has its own. Units stand in chained buckets, an entry is 16 bytes. */
 #include "projector/parked.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "schema/base/mem.h"
 
 enum { BUCKETS_MIN = 64 };
 
+static bool count_event(struct parked_units *parked, const struct parked_key *key, size_t limit);
 static struct parked_unit **find_place(const struct parked_units *parked, uint64_t unit_hash, uint16_t topic);
 static void add_entry(struct parked_units *parked, const struct parked_key *key, bool is_waiting);
 static void put_row(struct parked_units *parked, const struct incoming *incoming, enum park_reason reason,
@@ -35,7 +37,7 @@ void parked_release(struct parked_units *parked)
     *parked = (struct parked_units){0};
 }
 
-int parked_load(struct parked_units *parked, struct err *err)
+int parked_load(struct parked_units *parked, uint32_t ranges, struct err *err)
 {
     const struct span all = {NULL, 0};
     struct store_cursor *cursor = NULL;
@@ -50,8 +52,10 @@ int parked_load(struct parked_units *parked, struct err *err)
         rc = layout_parse_parked_key(key, &at, err);
         if (rc == 0)
             rc = layout_parse_parked_event(value, &event, err);
-        if (rc == 0)
+        if (rc == 0 && (ranges >> owner_range(at.unit_hash) & 1)) {
+            count_event(parked, &at, SIZE_MAX);
             add_entry(parked, &at, event.reason == PARK_WAITING);
+        }
     }
     store_cursor_close(&cursor);
     rows_end_snapshot(parked->rows);
@@ -59,6 +63,17 @@ int parked_load(struct parked_units *parked, struct err *err)
 }
 
 /* --- units --- */
+
+/* Counts one more of its partition, whose events are parked by several lanes at once; false: it has `limit` already. */
+static bool count_event(struct parked_units *parked, const struct parked_key *key, size_t limit)
+{
+    struct partition *partition = positions_find(parked->positions, key->topic, key->partition);
+
+    if (partition == NULL || atomic_fetch_add(&partition->parked, 1) < limit)
+        return true;
+    atomic_fetch_sub(&partition->parked, 1);
+    return false;
+}
 
 /* Where the pointer to the unit stands, or would. */
 static struct parked_unit **find_place(const struct parked_units *parked, uint64_t unit_hash, uint16_t topic)
@@ -120,7 +135,6 @@ static size_t entry_index(const struct parked_unit *unit, int32_t partition, int
 static void add_entry(struct parked_units *parked, const struct parked_key *key, bool is_waiting)
 {
     struct parked_unit *unit = make_unit(parked, key->unit_hash, key->topic);
-    struct partition *partition = positions_find(parked->positions, key->topic, key->partition);
     size_t i = entry_index(unit, key->partition, key->offset);
 
     unit->entries = mem_grow(unit->entries, unit->count, &unit->capacity, sizeof(*unit->entries));
@@ -128,8 +142,6 @@ static void add_entry(struct parked_units *parked, const struct parked_key *key,
     unit->entries[i] = (struct parked_entry){key->partition, key->offset, is_waiting};
     unit->count++;
     parked->event_count++;
-    if (partition != NULL)
-        partition->parked++;
 }
 
 struct parked_key parked_key_of(const struct parked_unit *unit, size_t entry)
@@ -137,17 +149,14 @@ struct parked_key parked_key_of(const struct parked_unit *unit, size_t entry)
     return (struct parked_key){unit->hash, unit->topic, unit->entries[entry].partition, unit->entries[entry].offset};
 }
 
-void parked_list(const struct parked_units *parked, struct parked_key **ret_keys, size_t *ret_count)
+void parked_list(const struct parked_units *parked, struct parked_key *ret_keys)
 {
-    struct parked_key *keys = mem_alloc((parked->event_count + 1) * sizeof(*keys));
     size_t count = 0;
 
     for (size_t i = 0; i < parked->bucket_count; i++)
         for (const struct parked_unit *unit = parked->buckets[i]; unit != NULL; unit = unit->next)
             for (size_t k = 0; k < unit->count; k++)
-                keys[count++] = parked_key_of(unit, k);
-    *ret_keys = keys;
-    *ret_count = count;
+                ret_keys[count++] = parked_key_of(unit, k);
 }
 
 /* --- events --- */
@@ -155,10 +164,8 @@ void parked_list(const struct parked_units *parked, struct parked_key **ret_keys
 int parked_put(struct parked_units *parked, const struct incoming *incoming, enum park_reason reason,
                const char *message, struct err *err)
 {
-    const struct partition *partition = positions_find(parked->positions, incoming->at.topic, incoming->at.partition);
-
-    if (partition != NULL && partition->parked >= parked->limit)
-        return err_set(err, ERR_FULL, "%zu events of the partition are parked", partition->parked);
+    if (!count_event(parked, &incoming->at, parked->limit))
+        return err_set(err, ERR_FULL, "%zu events of the partition are parked", parked->limit);
     put_row(parked, incoming, reason, message);
     add_entry(parked, &incoming->at, reason == PARK_WAITING);
     return 0;
@@ -244,9 +251,7 @@ void parked_remove(struct parked_units *parked, const struct parked_key *key)
     layout_parked_key(key, &parked->key);
     cache_put_absent(parked->rows->cache, TABLE_PARKED, buf_span(&parked->key));
 
-    if (partition == NULL)
-        return;
-    partition->parked--;
-    if (partition->row.state == PARTITION_PARKED && partition->parked < parked->limit)
-        positions_set_state(parked->positions, partition, PARTITION_FOLLOWING);
+    parked->has_removed = true;
+    if (partition != NULL)
+        atomic_fetch_sub(&partition->parked, 1);
 }

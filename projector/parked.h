@@ -27,7 +27,8 @@ struct parked_unit {
 struct parked_units {
     struct rows *rows;
     struct positions *positions;
-    size_t limit; /* of a partition */
+    size_t limit;     /* of a partition */
+    bool has_removed; /* some event was, since the fold looked */
     struct parked_unit **buckets;
     size_t bucket_count; /* a power of two; 0 while nothing was ever parked */
     size_t unit_count;
@@ -39,8 +40,8 @@ struct parked_units {
 void parked_init(struct parked_units *parked, struct rows *rows, struct positions *positions, size_t limit);
 void parked_release(struct parked_units *parked);
 
-/* Reads what is parked. */
-MUST_CHECK int parked_load(struct parked_units *parked, struct err *err);
+/* Reads what is parked of these owner ranges (a bit each). */
+MUST_CHECK int parked_load(struct parked_units *parked, uint32_t ranges, struct err *err);
 
 /* NULL: nothing is parked there. Dies with the next change. */
 struct parked_unit *parked_find(const struct parked_units *parked, uint64_t unit_hash, uint16_t topic);
@@ -62,7 +63,7 @@ void parked_remove(struct parked_units *parked, const struct parked_key *key);
 
 struct parked_key parked_key_of(const struct parked_unit *unit, size_t entry);
 
-/* All events as they are now; the caller frees the list. */
-void parked_list(const struct parked_units *parked, struct parked_key **ret_keys, size_t *ret_count);
+/* Writes all events as they are now, event_count of them. */
+void parked_list(const struct parked_units *parked, struct parked_key *ret_keys);
 
 #endif

@@ -1,7 +1,7 @@
-/* A replay is the reason for two kinds of position. The cursor moves with every record; what a range has in the store
+/* A replay is the reason for several kinds of position. The cursor moves with every record; what a range has in the store
  * moves when a job with that range commits. After a start the cursor goes back to the range that is furthest behind, and
  * a record that comes again is dropped for the ranges that are ahead of it: positions_of_range() gives those what they
- * have until the cursor has passed them. */
+ * have until the cursor has passed them. A range that went ahead of the cursor is, once committed, such a range too. */
 #include "projector/positions.h"
 
 #include <stdlib.h>
@@ -197,11 +197,34 @@ void positions_reset(struct positions *positions, struct partition *partition, i
     partition->last_record = NULL;
     for (unsigned range = 0; range < RANGE_COUNT; range++) {
         partition->stored[range] = start;
+        partition->ahead[range] = (struct position){0};
+        partition->ahead_records[range] = NULL;
         partition->caught_up_at_ms[range] = 0;
     }
     partition->has_stored = false;
     positions->has_moved = true;
     positions->has_changed = true;
+}
+
+void positions_unpark(struct positions *positions, size_t limit)
+{
+    for (size_t i = 0; i < positions->count; i++) {
+        struct partition *partition = positions->partitions[i];
+        if (partition->row.state == PARTITION_PARKED && partition->parked < limit)
+            positions_set_state(positions, partition, PARTITION_FOLLOWING);
+    }
+}
+
+int64_t positions_reached(const struct partition *partition)
+{
+    int64_t reached = partition->cursor.next_offset;
+
+    for (unsigned range = 0; range < RANGE_COUNT; range++) {
+        int64_t known = positions_of_range(partition, range).next_offset;
+        if (known > reached)
+            reached = known;
+    }
+    return reached;
 }
 
 int64_t positions_lag(const struct positions *positions)
@@ -228,12 +251,46 @@ void positions_advance_to(struct positions *positions, struct partition *partiti
     positions->has_moved = true;
 }
 
+void positions_go_ahead(struct positions *positions, struct partition *partition, unsigned range,
+                        const struct record *record)
+{
+    struct position *ahead = &partition->ahead[range];
+
+    if (record->offset < ahead->next_offset)
+        return;
+    *ahead = (struct position){.next_offset = record->offset + 1,
+                               .last_offset = record->offset,
+                               .last_time_ms = record->time_ms,
+                               .caught_up_at_ms = partition->cursor.caught_up_at_ms};
+    partition->ahead_records[range] = record;
+    positions->has_unhashed = true;
+    positions->has_moved = true;
+}
+
+static void hash_ahead(struct partition *partition)
+{
+    const struct record *record = NULL;
+    uint64_t hash = 0;
+
+    for (unsigned range = 0; range < RANGE_COUNT; range++) {
+        if (partition->ahead_records[range] == NULL)
+            continue;
+        if (partition->ahead_records[range] != record) { /* a lane's ranges go ahead together */
+            record = partition->ahead_records[range];
+            hash = fingerprint_hash(record);
+        }
+        partition->ahead[range].last_hash = hash;
+        partition->ahead_records[range] = NULL;
+    }
+}
+
 void positions_end_batch(struct positions *positions)
 {
     if (!positions->has_unhashed)
         return;
     for (size_t i = 0; i < positions->count; i++) {
         struct partition *partition = positions->partitions[i];
+        hash_ahead(partition);
         if (partition->last_record == NULL)
             continue;
         partition->cursor.last_hash = fingerprint_hash(partition->last_record);
@@ -245,8 +302,13 @@ void positions_end_batch(struct positions *positions)
 struct position positions_of_range(const struct partition *partition, unsigned range)
 {
     struct position position = partition->stored[range];
+    bool is_known = partition->has_stored;
 
-    if (partition->cursor.next_offset > position.next_offset || !partition->has_stored)
+    if (partition->ahead[range].next_offset > position.next_offset) {
+        position = partition->ahead[range];
+        is_known = true;
+    }
+    if (partition->cursor.next_offset > position.next_offset || !is_known)
         return partition->cursor;
     if (position.next_offset == partition->cursor.next_offset)
         position.caught_up_at_ms = partition->cursor.caught_up_at_ms;
@@ -310,7 +372,8 @@ void positions_look(struct positions *positions)
         if (!partition->has_stored)
             positions->has_moved = true;
         for (unsigned range = 0; range < RANGE_COUNT && !positions->has_moved; range++)
-            positions->has_moved = partition->cursor.next_offset > partition->stored[range].next_offset;
+            positions->has_moved = partition->cursor.next_offset > partition->stored[range].next_offset ||
+                                   partition->ahead[range].next_offset > partition->stored[range].next_offset;
         if (positions_row_differs(partition))
             positions->has_changed = true;
     }

@@ -1,9 +1,10 @@
 /* projector/positions.h - the partitions of a generation: how far each is handled, and how far each owner range of it is
  * committed.
  *
- * One cursor per partition: what the main loop has handled. Per range what the store has: a record whose offset lies
+ * One cursor per partition: everything before it is handled. Per range what the store has: a record whose offset lies
  * before its range's stored position is in the store already and is dropped. After a start the cursor stands at the
- * oldest range. All of the main thread; a job carries copies. */
+ * oldest range. A range may also have been handled beyond the cursor, where another one had to wait (fold.h). All of the
+ * main thread, read by the lanes; a job carries copies. */
 #ifndef TARN_PROJECTOR_POSITIONS_H
 #define TARN_PROJECTOR_POSITIONS_H
 
@@ -16,12 +17,21 @@ struct partition {
     int32_t number;
     struct position cursor;              /* handled by the loop; next_offset is the next one to read */
     struct position stored[RANGE_COUNT]; /* as in the store */
+    struct position ahead[RANGE_COUNT];  /* of what was handled beyond the cursor; nothing once the cursor has passed it */
     struct partition_row row;            /* change through the functions below */
     struct partition_row stored_row;
-    bool has_stored; /* it has rows in the store */
-    size_t parked;   /* parked events, waiting ones included */
+    bool has_stored;       /* it has rows in the store */
+    _Atomic size_t parked; /* parked events, waiting ones included */
 
+    /* A record at the cursor was refused, for too many are parked. What the source gives behind it is ignored, whatever
+     * the state is, until the source has been told to read from the cursor again: whoever does clears it. */
+    bool is_cut;
+    size_t cut_at; /* within the batch that did it: the record's index + 1, then 0 */
+
+    int64_t routed_next;   /* in batch routed_batch: behind the last record that went to a lane */
+    uint64_t routed_batch;
     const struct record *last_record; /* at cursor.last_offset while its batch lives: hashed by positions_end_batch() */
+    const struct record *ahead_records[RANGE_COUNT]; /* likewise, of ahead */
     int64_t caught_up_at_ms[RANGE_COUNT]; /* newer than stored[].caught_up_at_ms when the store should learn of it */
 };
 
@@ -33,6 +43,7 @@ struct positions {
     size_t *by_topic_count;
     size_t topic_count;
     uint64_t states_version; /* grows whenever a state changes or a partition is added */
+    uint64_t batch;          /* number of the one at hand */
     bool has_unhashed;       /* some last_record is set */
     bool has_moved;          /* a cursor isn't where the store's positions are */
     bool has_changed;        /* a partition's row isn't as the store has it */
@@ -67,6 +78,12 @@ void positions_end_seen(struct positions *positions, struct partition *partition
 /* Sets every range and the cursor to an offset, forgetting fingerprints: only for a decision of a person or a start. */
 void positions_reset(struct positions *positions, struct partition *partition, int64_t next_offset);
 
+/* Partitions that stopped with too many parked events, and have fewer than limit now, are followed again. */
+void positions_unpark(struct positions *positions, size_t limit);
+
+/* As far as any range has got: beyond the cursor while a replay goes on. */
+int64_t positions_reached(const struct partition *partition);
+
 /* Records between cursor and log end over the partitions that are followed; -1 while an end isn't known. */
 int64_t positions_lag(const struct positions *positions);
 
@@ -76,6 +93,25 @@ int64_t positions_lag(const struct positions *positions);
 static inline bool positions_is_replayed(const struct partition *partition, unsigned range, int64_t offset)
 {
     return offset < partition->stored[range].next_offset;
+}
+
+/* True: handled by this process, while the cursor stood before it. */
+static inline bool positions_is_ahead(const struct partition *partition, unsigned range, int64_t offset)
+{
+    return offset < partition->ahead[range].next_offset;
+}
+
+/* Whether a record of the batch comes behind the cursor and behind what was asked for before: none is handled twice. */
+static inline bool positions_is_next(const struct positions *positions, struct partition *partition, int64_t offset)
+{
+    if (partition->routed_batch != positions->batch) {
+        partition->routed_batch = positions->batch;
+        partition->routed_next = partition->cursor.next_offset;
+    }
+    if (offset < partition->routed_next)
+        return false;
+    partition->routed_next = offset + 1;
+    return true;
 }
 
 /* The record is handled. It must live until positions_end_batch(). */
@@ -90,14 +126,18 @@ static inline void positions_advance(struct positions *positions, struct partiti
     positions->has_moved = true;
 }
 
+/* The range has handled the record, and all of its own before it, but the cursor isn't there yet. It must live as above. */
+void positions_go_ahead(struct positions *positions, struct partition *partition, unsigned range,
+                        const struct record *record);
+
 /* All records before next_offset are handled, and there were none behind the last one. */
 void positions_advance_to(struct positions *positions, struct partition *partition, int64_t next_offset);
 
 /* Hashes the last record of each partition; call before the batch's records are given back. */
 void positions_end_batch(struct positions *positions);
 
-/* The position that a range has once everything before the cursor is committed: the cursor's, or what is stored when
- * that lies ahead of it (a replay). */
+/* The position that a range has once everything handled is committed: the cursor's, or what is stored when that lies
+ * ahead of it (a replay), or how far it went ahead. */
 struct position positions_of_range(const struct partition *partition, unsigned range);
 
 /* Whether a job for all ranges that are in `ranges` (a bit each) has to write that range's position. A row that tells

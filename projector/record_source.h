@@ -39,7 +39,8 @@ struct record_source {
     /* Waits up to wait_ms for a first record, then takes what is there, `capacity` at most. 0 records: none came.
      * The records of the last call are given back. ERR_AGAIN never stops the loop: the source goes on trying by itself. */
     int (*poll)(void *self, struct record *records, size_t capacity, int wait_ms, size_t *ret_count, struct err *err);
-    /* Finds a header; false when there is none. Lives as long as the record. */
+    /* Finds a header; false when there is none. Lives as long as the record. By several threads at once, for different
+     * records. */
     bool (*header)(void *self, const struct record *record, const char *name, struct span *ret_value);
     /* The log end of a partition as last seen; -1: not yet. */
     int64_t (*end_offset)(void *self, uint16_t topic, int32_t partition);

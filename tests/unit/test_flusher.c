@@ -14,10 +14,18 @@ struct bench {
     struct store *store;
     struct flusher *flusher;
     struct cache *cache;
+    struct cache *caches[RANGE_COUNT]; /* the same for each range */
     struct positions positions;
     struct partition *partition;
     struct job job;
 };
+
+static void use_cache(struct bench *bench, struct cache *cache)
+{
+    bench->cache = cache;
+    for (unsigned range = 0; range < RANGE_COUNT; range++)
+        bench->caches[range] = cache;
+}
 
 static void open_bench(struct bench *bench)
 {
@@ -28,7 +36,7 @@ static void open_bench(struct bench *bench)
     if (store_open(bench->folder, &options, &bench->store, &err) < 0)
         fail_msg("%s", err.text);
     assert_int_equal(flusher_open(bench->store, &clock_system, &bench->flusher, &err), 0);
-    bench->cache = cache_new(1 << 20, NULL, 0);
+    use_cache(bench, cache_new(1 << 20, NULL, 0));
     positions_init(&bench->positions, 1);
     assert_int_equal(positions_add(&bench->positions, 0, 0, 0, PARTITION_FOLLOWING, &bench->partition, &err), 0);
 }
@@ -36,7 +44,7 @@ static void open_bench(struct bench *bench)
 static void close_bench(struct bench *bench)
 {
     flusher_close(&bench->flusher);
-    job_release(&bench->job, bench->cache);
+    job_release(&bench->job, bench->caches);
     cache_free(&bench->cache);
     positions_release(&bench->positions);
     store_close(&bench->store);
@@ -93,11 +101,11 @@ static void rows_and_positions_are_one_transaction(void **state)
     for (unsigned i = 0; i < 1000; i++)
         put_mark(&bench, i * 7919, "k");
     positions_advance_to(&bench.positions, bench.partition, 500);
-    job_freeze(&bench.job, ALL_RANGES, bench.cache, &bench.positions);
-    assert_int_equal(bench.job.rows.count, 1000);
+    job_freeze(&bench.job, ALL_RANGES, bench.caches, &bench.positions);
+    assert_int_equal(job_row_count(&bench.job), 1000);
     flusher_start(bench.flusher, &bench.job);
     assert_int_equal(wait_for_job(&bench)->rc, 0);
-    job_finish(&bench.job, bench.cache, &bench.positions);
+    job_finish(&bench.job, bench.caches, &bench.positions);
     assert_int_equal(count_rows(&bench, TABLE_MARKS), 1000);
     assert_int_equal(count_rows(&bench, TABLE_POSITIONS), RANGE_COUNT);
     assert_int_equal(count_rows(&bench, TABLE_PARTITIONS), 1);
@@ -111,23 +119,22 @@ static void a_job_of_one_range_brings_the_rows_and_the_position_of_that_range(vo
 
     (void)state;
     open_bench(&bench);
-    job_freeze(&bench.job, ALL_RANGES, bench.cache, &bench.positions);
+    job_freeze(&bench.job, ALL_RANGES, bench.caches, &bench.positions);
     flusher_start(bench.flusher, &bench.job);
     wait_for_job(&bench);
-    job_finish(&bench.job, bench.cache, &bench.positions);
+    job_finish(&bench.job, bench.caches, &bench.positions);
 
     for (unsigned i = 0; i < 1000; i++)
         put_mark(&bench, i, "k");
     positions_advance_to(&bench.positions, bench.partition, 500);
-    job_freeze(&bench.job, 1u << 4, bench.cache, &bench.positions);
-    assert_in_range(bench.job.rows.count, 1, 200);
+    job_freeze(&bench.job, 1u << 4, bench.caches, &bench.positions);
+    assert_in_range(bench.job.rows[4].count, 1, 200);
     assert_int_equal(bench.job.position_count, 1);
-    for (size_t i = 0; i < bench.job.rows.count; i++)
-        assert_int_equal(cache_row_range(bench.job.rows.items[i].row), 4);
-    size_t rows = bench.job.rows.count;
+    size_t rows = job_row_count(&bench.job);
+    assert_int_equal(rows, bench.job.rows[4].count);
     flusher_start(bench.flusher, &bench.job);
     assert_int_equal(wait_for_job(&bench)->rc, 0);
-    job_finish(&bench.job, bench.cache, &bench.positions);
+    job_finish(&bench.job, bench.caches, &bench.positions);
     assert_int_equal(count_rows(&bench, TABLE_MARKS), rows);
     assert_int_equal(bench.partition->stored[4].next_offset, 500);
     assert_int_equal(bench.partition->stored[5].next_offset, 0);
@@ -145,7 +152,7 @@ static void a_row_that_isn_t_in_the_cache_any_more_is_found_in_the_store(void **
     (void)state;
     open_bench(&bench);
     cache_free(&bench.cache);
-    bench.cache = cache_new(0, NULL, 0); /* evicts whatever it may */
+    use_cache(&bench, cache_new(0, NULL, 0)); /* evicts whatever it may */
     struct rows rows = {.cache = bench.cache};
     assert_int_equal(store_reader_open(bench.store, &rows.reader, &err), 0);
     layout_view_key(0x9e3779b97f4a7c15u, 0, span_of_text("k"), &key);
@@ -153,13 +160,13 @@ static void a_row_that_isn_t_in_the_cache_any_more_is_found_in_the_store(void **
     assert_int_equal(rows_find(&rows, TABLE_MARKS, buf_span(&key), &row, &err), 0);
     assert_null(row->value);
     put_mark(&bench, 1, "k");
-    job_freeze(&bench.job, ALL_RANGES, bench.cache, &bench.positions);
+    job_freeze(&bench.job, ALL_RANGES, bench.caches, &bench.positions);
     flusher_start(bench.flusher, &bench.job);
     wait_for_job(&bench);
     cache_trim(bench.cache);
     assert_int_equal(cache_row_count(bench.cache), 1); /* not before the job is taken in */
     rows_end_snapshot(&rows);
-    job_finish(&bench.job, bench.cache, &bench.positions);
+    job_finish(&bench.job, bench.caches, &bench.positions);
     cache_trim(bench.cache);
     assert_int_equal(cache_row_count(bench.cache), 0);
     assert_int_equal(rows_find(&rows, TABLE_MARKS, buf_span(&key), &row, &err), 0);
@@ -179,7 +186,7 @@ static void a_stop_gives_up_the_job_or_lets_its_commit_end(void **state)
         open_bench(&bench);
         for (unsigned i = 0; i < 2000; i++)
             put_mark(&bench, i, "k");
-        job_freeze(&bench.job, ALL_RANGES, bench.cache, &bench.positions);
+        job_freeze(&bench.job, ALL_RANGES, bench.caches, &bench.positions);
         flusher_start(bench.flusher, &bench.job);
         if (round % 2 == 0)
             poll(NULL, 0, (int)round / 2);

@@ -243,6 +243,7 @@ static void roll_the_start(struct till_world *world, struct chance *chance)
     static const size_t budgets[] = {0, 40 << 10, 64 << 10, 100 << 10, 256 << 10, 8 << 20};
 
     world->memory_bytes = budgets[below(chance, ARRAY_COUNT(budgets))];
+    world->fold_threads = 1 + below(chance, 4);
     till_world_start(world);
 }
 
@@ -262,7 +263,7 @@ static bool live(struct till_world *world, struct chance *chance, unsigned life_
 static void finish(struct till_world *world, bool has_drops, struct chance *chance)
 {
     till_world_drain(world);
-    while (has_drops && materializer_parked(world->materializer)->event_count > 0) {
+    while (has_drops && materializer_parked(world->materializer) > 0) {
         drop_parked(world);
         if (chance != NULL && below(chance, 2) == 0) { /* decided, and the store doesn't know */
             till_world_kill(world);

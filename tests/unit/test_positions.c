@@ -28,11 +28,14 @@ static struct record record_at(int64_t offset)
 static void commit(struct positions *positions, uint32_t ranges)
 {
     struct cache *cache = cache_new(1 << 20, NULL, 0);
+    struct cache *caches[RANGE_COUNT];
     struct job job = {0};
 
-    job_freeze(&job, ranges, cache, positions);
-    job_finish(&job, cache, positions);
-    job_release(&job, cache);
+    for (unsigned range = 0; range < RANGE_COUNT; range++)
+        caches[range] = cache;
+    job_freeze(&job, ranges, caches, positions);
+    job_finish(&job, caches, positions);
+    job_release(&job, caches);
     cache_free(&cache);
 }
 

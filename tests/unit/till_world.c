@@ -83,9 +83,17 @@ static void make_settings(struct till_world *world)
     world->settings.start = mem_text("beginning");
 }
 
+static unsigned fold_threads(void)
+{
+    const char *text = getenv("TARN_TEST_FOLD_THREADS");
+
+    return text != NULL ? (unsigned)atoi(text) : 1;
+}
+
 void till_world_open(struct till_world *world, int32_t partition_count, uint64_t seed)
 {
     *world = (struct till_world){.now_us = 1000000,
+                                 .fold_threads = fold_threads(),
                                  .batch = 64,
                                  .park_limit = MATERIALIZER_PARK_LIMIT,
                                  .memory_bytes = MATERIALIZER_MEMORY_MIN,
@@ -117,6 +125,7 @@ void till_world_start(struct till_world *world)
                                          .directory = world->folder,
                                          .memory_bytes = world->memory_bytes,
                                          .park_limit = world->park_limit,
+                                         .fold_threads = world->fold_threads,
                                          .clock = &world_clock,
                                          .listener = {hear_parked, world}};
     if (materializer_open(&parts, &world->materializer, &err) < 0)
@@ -350,10 +359,8 @@ size_t till_rows(struct till_world *world, enum store_table table)
 
 size_t till_parked(struct till_world *world, uint16_t topic, const char *key)
 {
-    const struct parked_units *parked = materializer_parked(world->materializer);
-
     if (key == NULL)
-        return parked->event_count;
-    const struct parked_unit *unit = parked_find(parked, hash64(span_of_text(key)), topic);
+        return materializer_parked(world->materializer);
+    const struct parked_unit *unit = materializer_parked_unit(world->materializer, topic, hash64(span_of_text(key)));
     return unit != NULL ? unit->count : 0;
 }

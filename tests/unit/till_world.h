@@ -21,6 +21,7 @@ struct till_world {
     size_t batch;   /* records a poll */
     struct materializer_turn turn; /* what each turn is told */
     size_t park_limit;
+    unsigned fold_threads; /* from TARN_TEST_FOLD_THREADS, or 1 */
     size_t memory_bytes;
     size_t parked_told;            /* how often the listener heard of one */
     enum park_reason parked_reason; /* the last one's */
