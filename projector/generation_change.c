@@ -6,6 +6,7 @@
  * which state it takes back for whom, in DIR/control/rollback, and finds when it comes again that this was done. */
 #include "projector/generation_change.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -170,8 +171,9 @@ static int make_whole(const struct changer *changer, const char *name, struct er
 static int read_serving(const struct changer *changer, struct serving *ret_serving, struct err *err)
 {
     int rc = serving_read(changer->directory, ret_serving, err);
-    return rc == ERR_ABSENT ? err_set(err, ERR_ABSENT, "nothing is served yet: `tarn-projector run` makes the first "
-                                                       "generation")
+    return rc == ERR_ABSENT ? err_set(err, ERR_ABSENT,
+                                      "nothing is served yet: `tarn-projector run` makes the first "
+                                      "generation")
                             : rc;
 }
 
@@ -220,20 +222,39 @@ int change_promote(const struct changer *changer, const json_t *arguments, json_
     return rc;
 }
 
+/* "ID SINCE_MS": what was noted for a request. False: for another one, or nothing sound. */
+static bool find_noted(const char *noted, const char *request, int64_t *ret_since_ms)
+{
+    size_t length = strlen(request);
+    char *end;
+
+    if (strncmp(noted, request, length) != 0 || noted[length] != ' ')
+        return false;
+    errno = 0;
+    long long since_ms = strtoll(noted + length + 1, &end, 10);
+    if (errno != 0 || end == noted + length + 1 || strcmp(end, "\n") != 0)
+        return false;
+    *ret_since_ms = since_ms;
+    return true;
+}
+
 /* Whether the state that is served now is what this very request left, carried out before a crash. */
 static int note_roll_back(const struct changer *changer, const char *request, int64_t since_ms, bool *ret_is_done,
                           struct err *err)
 {
     char *control = mem_format("%s/control", changer->directory);
     struct buf noted = BUF_INIT;
-    char id[128] = "";
     int64_t noted_since_ms = 0;
+    int rc = 0;
 
-    int rc = durable_read(control, "rollback", INTENT_BYTES_MAX, &noted, err);
-    if (rc == 0 && sscanf(buf_text(&noted), "%127s %" SCNd64, id, &noted_since_ms) == 2 && strcmp(id, request) == 0) {
+    if (strlen(request) >= MADE_BY_SIZE)
+        rc = err_set(err, ERR_INPUT, "the id of a request has less than %d bytes", MADE_BY_SIZE);
+    if (rc == 0)
+        rc = durable_read(control, "rollback", INTENT_BYTES_MAX, &noted, err);
+    if (rc == 0 && find_noted(buf_text(&noted), request, &noted_since_ms)) {
         *ret_is_done = noted_since_ms != since_ms;
     } else if (rc == 0 || rc == ERR_ABSENT) {
-        char *text = mem_format("%.100s %" PRId64 "\n", request, since_ms);
+        char *text = mem_format("%s %" PRId64 "\n", request, since_ms);
         rc = durable_write(control, "rollback", span_of_text(text), err);
         *ret_is_done = false;
         free(text);

@@ -2,6 +2,7 @@
  * The deadline is one for the whole exchange, so that a dripping server costs no more than a silent one. */
 #include "ops/runtime/http_fetch.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -50,7 +51,7 @@ static int parse(const char *url, struct target *target, struct err *err)
     target->path = at + target->authority_len;
 
     const char *end = target->path;
-    const char *host_end = at;
+    const char *host_end;
     bool is_v6 = *at == '[';
     if (is_v6) {
         at++;
@@ -155,16 +156,41 @@ struct answer {
     int64_t body_len;  /* -1: up to the end of the connection */
 };
 
+/* "HTTP/1.x 200 ...". False: it is no status line. */
+static bool read_status(const char *line, int *ret_status)
+{
+    static const char version[] = "HTTP/1.";
+    const char *status = line + sizeof(version) + 1; /* behind the digit and the blank */
+
+    if (strncmp(line, version, sizeof(version) - 1) != 0 || !isdigit((unsigned char)status[-2]) || status[-1] != ' ' ||
+        strspn(status, "0123456789") != 3)
+        return false;
+    *ret_status = (int)strtol(status, NULL, 10);
+    return true;
+}
+
+static bool read_length(const char *value, int64_t *ret_length)
+{
+    char *end;
+
+    value += strspn(value, " \t");
+    errno = 0;
+    long long length = strtoll(value, &end, 10);
+    if (errno != 0 || !isdigit((unsigned char)*value) || end[strspn(end, " \t")] != '\r')
+        return false;
+    *ret_length = length;
+    return true;
+}
+
 static int read_header(struct answer *answer, struct err *err)
 {
     const char *text = buf_text(&answer->bytes);
     const char *end = strstr(text, "\r\n\r\n");
-    char version;
-    int status;
+    int status = 0;
 
     if (end == NULL)
         return answer->bytes.len > HEADER_BYTES_MAX ? err_set(err, ERR_INPUT, "the answer isn't HTTP") : 0;
-    if (sscanf(text, "HTTP/1.%c %3d", &version, &status) != 2)
+    if (!read_status(text, &status))
         return err_set(err, ERR_INPUT, "the answer isn't HTTP/1.x");
     if (status != 200)
         return err_set(err, ERR_AGAIN, "the answer's status is %d", status);
@@ -173,8 +199,8 @@ static int read_header(struct answer *answer, struct err *err)
     for (const char *line = strstr(text, "\r\n"); line < end; line = strstr(line + 2, "\r\n")) {
         if (strncasecmp(line + 2, "transfer-encoding:", 18) == 0)
             return err_set(err, ERR_INPUT, "the answer has a transfer encoding");
-        if (strncasecmp(line + 2, "content-length:", 15) == 0)
-            answer->body_len = strtoll(line + 17, NULL, 10);
+        if (strncasecmp(line + 2, "content-length:", 15) == 0 && !read_length(line + 17, &answer->body_len))
+            return err_set(err, ERR_INPUT, "the answer's length is no number");
     }
     return 0;
 }

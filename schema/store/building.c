@@ -9,8 +9,30 @@
 
 #include "schema/base/mem.h"
 #include "schema/store/durable.h"
+#include "schema/store/generation.h"
 
 enum { BUILDING_BYTES_MAX = 4096 };
+
+/* A line of the file that this version doesn't know says nothing, like one whose value isn't one. */
+static void read_line(struct span line, struct building *building)
+{
+    const struct span rate = SPAN_LITERAL("rate "), beside = SPAN_LITERAL("beside ");
+    char value[GENERATION_NAME_MAX] = "";
+    char *end;
+
+    if (span_equal_text(line, "syncs"))
+        building->syncs = true;
+    const struct span *name = span_starts_with(line, rate) ? &rate : span_starts_with(line, beside) ? &beside : NULL;
+    if (name == NULL || line.len - name->len >= sizeof(value))
+        return;
+    memcpy(value, span_bytes(line) + name->len, line.len - name->len);
+    if (name == &beside && generation_is_name(value))
+        memcpy(building->beside, value, sizeof(value));
+    errno = 0;
+    long long number = strtoll(value, &end, 10);
+    if (name == &rate && errno == 0 && end != value && *end == '\0' && number >= 0)
+        building->rate = number;
+}
 
 int building_read(const char *folder, struct building *ret_building, struct err *err)
 {
@@ -20,10 +42,7 @@ int building_read(const char *folder, struct building *ret_building, struct err 
     int rc = durable_read(folder, "building", BUILDING_BYTES_MAX, &text, err);
     for (const char *line = rc == 0 ? buf_text(&text) : ""; *line != '\0';) {
         size_t length = strcspn(line, "\n");
-        if (strncmp(line, "syncs\n", 6) == 0)
-            building.syncs = true;
-        else if (sscanf(line, "rate %" SCNd64, &building.rate) != 1)
-            sscanf(line, "beside %31[0-9a-f-]", building.beside);
+        read_line(span_of(line, length), &building);
         line += length + (line[length] == '\n');
     }
     buf_release(&text);

@@ -7,7 +7,7 @@ import subprocess
 import threading
 
 import pytest
-from survive_support import EPOCH_MS, SURVIVE, chance, survive_schema, tiers  # noqa: F401 (fixtures)
+from survive_support import EPOCH_MS, SURVIVE, survive_schema  # noqa: F401 (fixtures)
 from tarn import BUILD, PATIENCE, ROOT
 from tarn.events import Publisher
 from tarn.process import environment
@@ -300,35 +300,3 @@ def test_a_guard_that_is_killed_leaves_the_share_and_goes_on_when_it_is_run_agai
         assert shop.served() == {shop.first: 70, second: 30}
         assert run_command(*arguments, timeout_s=60).status == 0
     assert shop.served() == {second: 100}
-
-
-@tiers(short={"kills": 8}, soak={"kills": 50, "fixed_seed": False})
-def test_commands_and_projector_killed_at_random_moments_are_taken_up_by_the_same_command(shop, tier, chance):  # noqa: F811
-    """kill -9 of the command, of the projector, or of both, in the middle of rebuild, promote, rollback and drop."""
-    for _ in range(tier["kills"]):
-        served = next(iter(shop.served()))
-        other = next((name for name in shop.names() if name != served and shop.state(name) in ("ready", "retained")), None)
-        arguments = chance.choice([["rebuild"], ["promote", other], ["rollback"], ["drop", other]]) if other else ["rebuild"]
-        command = subprocess.Popen([BUILD / "tarn-projector", *arguments, "--store", shop.store], env=environment(),
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        victims = chance.choice(["command", "projector", "both"])
-        try:
-            command.wait(chance.random() * 0.05 * PATIENCE)
-        except subprocess.TimeoutExpired:
-            pass
-        if victims != "command":
-            shop.projector.kill()
-        if victims != "projector":
-            command.kill()
-        command.wait(60 * PATIENCE)  # which has the lock meanwhile, when the projector is gone
-        if victims != "command":
-            shop.projector.start(wait_ready=False)
-        if arguments[0] != "rollback":  # which again would go one step further
-            assert run_command(*arguments, "--store", shop.store).status in (0, 2), arguments
-        shares = shop.served()
-        assert sum(shares.values()) == 100 and set(shares) <= set(shop.names()), arguments
-    shop.spend_all()
-    wait_until(lambda: all(shop.state(name) != "building" for name in shop.names()), "all to be built", 60)
-    shop.wait_caught_up()
-    assert len({shop.digest(name) for name in shop.names()}) == 1
-    assert list((shop.store / "control" / "taken").iterdir()) == []

@@ -473,6 +473,21 @@ static void outcomes_that_nobody_comes_for_are_cleaned_up(void **state)
     free(path);
 }
 
+static void a_request_that_was_never_left_whole_is_cleaned_up(void **state)
+{
+    struct fixture *fixture = *state;
+    char *path = mem_format("%s/control/requests/.0123-abcd.json.tmp", fixture->directory);
+
+    write_request(fixture, ".0123-abcd.json.tmp", "{");
+    fixture->shifted_ms = 3600 * 1000 - 60 * 1000;
+    open_control(fixture);
+    assert_int_equal(access(path, F_OK), 0); /* somebody may still be writing it */
+    fixture->shifted_ms = 3600 * 1000 + 60 * 1000;
+    open_control(fixture);
+    assert_int_equal(access(path, F_OK), -1);
+    free(path);
+}
+
 static void a_request_that_left_no_new_mtime_is_found_a_second_later(void **state)
 {
     struct fixture *fixture = *state;
@@ -518,6 +533,7 @@ int main(void)
         with_projector(files_that_are_no_requests_are_left_alone),
         with_projector(a_request_that_left_no_new_mtime_is_found_a_second_later),
         with_projector(outcomes_that_nobody_comes_for_are_cleaned_up),
+        with_projector(a_request_that_was_never_left_whole_is_cleaned_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
