@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "projector/kafka_header.h"
 #include "schema/base/mem.h"
 
 enum {
@@ -46,6 +47,7 @@ struct kafka_source {
     size_t topic_count;
     rd_kafka_message_t *messages[BATCH_MAX]; /* of the last poll */
     size_t message_count;
+    struct kafka_held_message held[BATCH_MAX]; /* the same, and what was asked of their headers */
     size_t due_count; /* partitions whose end is due */
     size_t trouble_count;
     struct kafka_link link;
@@ -241,8 +243,9 @@ static void fill_end(struct record *record, uint16_t topic, int32_t number, cons
 }
 
 /* False: nothing for the caller. */
-static bool convert(struct kafka_source *source, rd_kafka_message_t *message, struct record *record)
+static bool convert(struct kafka_source *source, size_t index, struct record *record)
 {
+    rd_kafka_message_t *message = source->messages[index];
     uint16_t topic;
     if (!topic_of_message(source, message, &topic))
         return false;
@@ -271,7 +274,8 @@ static bool convert(struct kafka_source *source, rd_kafka_message_t *message, st
 
     *record = kafka_record(message);
     record->topic = topic;
-    record->opaque = message;
+    kafka_hold(&source->held[index], message);
+    record->opaque = &source->held[index];
     return true;
 }
 
@@ -311,7 +315,7 @@ static int source_poll(void *self, struct record *records, size_t capacity, int 
     }
     source->message_count = taken > 0 ? (size_t)taken : 0;
     for (size_t i = 0; i < source->message_count; i++)
-        count += convert(source, source->messages[i], &records[count]);
+        count += convert(source, i, &records[count]);
     *ret_count = count;
     return 0;
 }
@@ -319,15 +323,7 @@ static int source_poll(void *self, struct record *records, size_t capacity, int 
 static bool source_header(void *self, const struct record *record, const char *name, struct span *ret_value)
 {
     (void)self;
-    rd_kafka_headers_t *headers;
-    const void *value;
-    size_t size;
-
-    if (!record->opaque || rd_kafka_message_headers(record->opaque, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
-        rd_kafka_header_get_last(headers, name, &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return false;
-    *ret_value = span_of(value, value ? size : 0);
-    return true;
+    return record->opaque != NULL && kafka_header_find(record->opaque, name, ret_value);
 }
 
 struct record_source kafka_source_port(struct kafka_source *source)
