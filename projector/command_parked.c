@@ -230,6 +230,7 @@ static int decide_in(const struct deciding *deciding, const char *name, const js
                                              .directory = deciding->settings->store,
                                              .memory_bytes = (size_t)64 << 20,
                                              .park_limit = SIZE_MAX, /* nothing new is read here */
+                                             .fold_threads = 1,
                                              .clock = &clock_system};
         rc = materializer_open(&parts, &materializer, err);
     }

@@ -247,6 +247,7 @@ static int open_parts(struct follower *follower, struct err *err)
         .dropped = follower->options.dropped,
         .memory_bytes = follower->options.memory_bytes / 4 * 3,
         .park_limit = (size_t)settings->park_limit,
+        .fold_threads = (unsigned)settings->fold_threads,
         .clock = follower->options.clock,
         .listener = {.parked = say_parked, .self = follower},
     };

@@ -17,6 +17,7 @@ struct run_settings {
     const char *framing;
     int64_t max_view_bytes;
     int64_t park_limit;
+    int64_t fold_threads; /* 0: as the machine has */
     int64_t disk_reserve_bytes;
     struct config_list partitioners;
     struct config_list kafka;
@@ -24,7 +25,7 @@ struct run_settings {
     const char *refused; /* where the values of refused options would go */
 };
 
-enum { RUN_OPTION_COUNT = 20 };
+enum { RUN_OPTION_COUNT = 21 };
 extern const struct config_option run_options[];
 
 #endif
