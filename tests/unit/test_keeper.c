@@ -437,6 +437,20 @@ static void a_partition_with_too_many_parked_events_is_dropped_and_goes_on_when_
     assert_true(log_at(world, 0, 0)->is_assigned);
 }
 
+static void a_partition_that_was_stopped_and_goes_on_between_two_looks_is_read_from_its_cursor(void **state)
+{
+    struct world *world = *state;
+    turn(world, 100);
+    handle_to(world, 0, 0, 5);
+    partition_at(world, 0, 0)->is_cut = true;
+    positions_set_state(&world->positions, partition_at(world, 0, 0), PARTITION_PARKED);
+    positions_set_state(&world->positions, partition_at(world, 0, 0), PARTITION_FOLLOWING);
+    turn(world, 100);
+    assert_true(log_at(world, 0, 0)->is_assigned);
+    assert_int_equal(log_at(world, 0, 0)->assigned_at, 5);
+    assert_false(partition_at(world, 0, 0)->is_cut);
+}
+
 static void a_complaint_that_is_not_about_the_log_is_said_once_and_tried_again(void **state)
 {
     struct world *world = *state;
@@ -485,6 +499,7 @@ int main(void)
         TEST(a_topic_with_fewer_partitions_than_before_was_made_again),
         TEST(a_topic_that_is_deleted_while_it_is_read_is_waited_for_and_known_again_or_not),
         TEST(a_partition_with_too_many_parked_events_is_dropped_and_goes_on_when_they_are_gone),
+        TEST(a_partition_that_was_stopped_and_goes_on_between_two_looks_is_read_from_its_cursor),
         TEST(a_complaint_that_is_not_about_the_log_is_said_once_and_tried_again),
         TEST(answers_that_do_not_come_are_asked_for_again),
     };

@@ -27,15 +27,31 @@ static void expect_view(struct till_world *world, const char *view, const char *
     free(json);
 }
 
-static struct partition *partition_of(struct till_world *world, uint16_t topic)
+static struct partition *partition_at(struct till_world *world, uint16_t topic, int32_t number)
 {
-    struct partition *partition = positions_find(materializer_positions(world->materializer), topic, 0);
+    struct partition *partition = positions_find(materializer_positions(world->materializer), topic, number);
 
     if (partition == NULL) {
-        fail_msg("topic %u has no partition", topic);
+        fail_msg("topic %u has no partition %d", topic, number);
         abort();
     }
     return partition;
+}
+
+static struct partition *partition_of(struct till_world *world, uint16_t topic)
+{
+    return partition_at(world, topic, 0);
+}
+
+/* As the keeper does it for a partition that was stopped. */
+static void read_on(struct till_world *world, struct partition *partition)
+{
+    struct err err;
+
+    partition->is_cut = false;
+    assert_int_equal(world->port.assign(world->port.self, partition->topic, partition->number,
+                                        partition->cursor.next_offset, &err),
+                     0);
 }
 
 static const struct position *stored_position(struct till_world *world, uint16_t topic, const char *key)
@@ -626,6 +642,107 @@ static void a_partition_with_too_many_parked_events_stops_alone(void **state)
     till_world_close(&world);
 }
 
+static void what_comes_behind_a_refused_event_waits_until_it_is_read_again(void **state)
+{
+    struct till_world world;
+
+    (void)state;
+    till_world_open(&world, 1, 1);
+    till_world_kill(&world);
+    world.park_limit = 1;
+    till_world_start(&world);
+    till_raw(&world, TOPIC_TILL, "ann", "till.v1.Bought", "\xff", 1);
+    till_raw(&world, TOPIC_TILL, "bob", "till.v1.Bought", "\xff", 1); /* refused */
+    till_world_step(&world);
+    struct partition *partition = partition_of(&world, TOPIC_TILL);
+    assert_int_equal(partition->row.state, PARTITION_PARKED);
+
+    till_gone(&world, "ann"); /* makes room */
+    till_world_step(&world);
+    assert_int_equal(partition->row.state, PARTITION_FOLLOWING);
+    till_bought(&world, "eve", "r", 1); /* nobody has told the source yet: bob's would be passed over */
+    till_world_drain(&world);
+    assert_int_equal(partition->cursor.next_offset, 1);
+    assert_int_equal(till_parked(&world, TOPIC_TILL, NULL), 0);
+
+    read_on(&world, partition);
+    till_world_drain(&world);
+    assert_int_equal(till_parked(&world, TOPIC_TILL, "bob"), 1);
+    expect_view(&world, "customer", "eve", NULL, "{\"person\":\"eve\",\"total\":1,\"bought\":1,\"name\":\"\"}");
+    till_world_close(&world);
+}
+
+/* A shop where every tenth customer's event can't be read. */
+static void write_shop(struct till_world *world)
+{
+    for (unsigned i = 0; i < 3000; i++) {
+        if (i % 10 == 9)
+            till_raw(world, TOPIC_TILL, person_of(10000 + i), "till.v1.Bought", "\xff", 1);
+        else
+            till_bought(world, person_of(i % 70), "r", 1);
+    }
+}
+
+/* Drops what is parked and reads on from the cursors, until nothing is left; with a kill in between now and then. */
+static char *read_shop(size_t park_limit, unsigned threads, size_t batch, size_t memory_bytes)
+{
+    const struct parked_selection all = {.is_all = true};
+    struct parked_outcome outcome;
+    struct till_world world;
+    struct err err = {0};
+    bool is_stopped = true;
+
+    till_world_open(&world, 2, 1);
+    till_world_kill(&world);
+    world.park_limit = park_limit;
+    world.fold_threads = threads;
+    world.batch = batch;
+    world.memory_bytes = memory_bytes;
+    till_world_start(&world);
+    write_shop(&world);
+    for (unsigned round = 0; is_stopped; round++) {
+        till_world_drain(&world);
+        is_stopped = false;
+        for (int32_t i = 0; i < 2; i++) {
+            const struct partition *partition = partition_at(&world, TOPIC_TILL, i);
+            assert_true(partition->parked <= park_limit);
+            is_stopped |= partition->row.state == PARTITION_PARKED;
+        }
+        assert_int_equal(till_rows(&world, TABLE_PARKED), till_parked(&world, 0, NULL));
+        if (round % 2 == 0) {
+            till_world_kill(&world);
+            till_world_start(&world);
+        }
+        assert_int_equal(materializer_drop(world.materializer, &all, &outcome, &err), 0);
+        for (int32_t i = 0; i < 2; i++)
+            read_on(&world, partition_at(&world, TOPIC_TILL, i));
+    }
+    till_world_drain(&world);
+    char *digest = till_digest(&world);
+    till_world_close(&world);
+    return digest;
+}
+
+static void what_other_threads_did_behind_a_stop_is_neither_lost_nor_done_twice(void **state)
+{
+    static const struct {
+        size_t park_limit;
+        unsigned threads;
+        size_t batch;
+        size_t memory_bytes;
+    } runs[] = {{7, 1, 500, 8 << 20},  {7, 3, 500, 8 << 20},     {7, 3, 40, 8 << 20},
+                {1, 16, 700, 8 << 20}, {30, 2, 3000, 100 << 10}, {1000, 4, 1000, 100 << 10}};
+
+    (void)state;
+    char *expected = read_shop(SIZE_MAX, 1, 100, 64 << 20);
+    for (size_t i = 0; i < ARRAY_COUNT(runs); i++) {
+        char *digest = read_shop(runs[i].park_limit, runs[i].threads, runs[i].batch, runs[i].memory_bytes);
+        assert_string_equal(digest, expected);
+        free(digest);
+    }
+    free(expected);
+}
+
 /* --- memory --- */
 
 static void the_cache_stays_within_its_budget_by_waiting_for_commits(void **state)
@@ -727,6 +844,8 @@ int main(void)
         cmocka_unit_test(what_an_erasure_heals_is_applied_as_if_the_erasure_had_come_first),
         cmocka_unit_test(an_event_that_only_feeds_erased_keys_does_not_wait),
         cmocka_unit_test(a_partition_with_too_many_parked_events_stops_alone),
+        cmocka_unit_test(what_comes_behind_a_refused_event_waits_until_it_is_read_again),
+        cmocka_unit_test(what_other_threads_did_behind_a_stop_is_neither_lost_nor_done_twice),
         cmocka_unit_test(a_full_disk_stops_commits_until_there_is_room_and_loses_nothing),
         cmocka_unit_test(the_cache_stays_within_its_budget_by_waiting_for_commits),
     };

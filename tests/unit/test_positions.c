@@ -225,6 +225,59 @@ static void changes_are_known_until_they_are_committed(void **state)
     positions_release(&positions);
 }
 
+static void a_range_that_went_ahead_is_committed_as_far_as_it_got(void **state)
+{
+    struct positions positions;
+    struct record first = record_at(3), behind = record_at(9), further = record_at(12);
+
+    (void)state;
+    positions_init(&positions, 1);
+    struct partition *partition = add(&positions, 0, 0, 0);
+    positions_advance(&positions, partition, &first);
+    positions_go_ahead(&positions, partition, 5, &behind);
+    positions_go_ahead(&positions, partition, 5, &further);
+    positions_go_ahead(&positions, partition, 5, &behind); /* seen again: nothing is taken back */
+    assert_true(positions_is_ahead(partition, 5, 12));
+    assert_false(positions_is_ahead(partition, 5, 13));
+    assert_false(positions_is_ahead(partition, 6, 9));
+    assert_int_equal(positions_reached(partition), 13);
+
+    commit(&positions, ALL_RANGES);
+    assert_int_equal(partition->stored[5].next_offset, 13);
+    assert_int_equal(partition->stored[5].last_offset, 12);
+    assert_true(partition->stored[5].last_hash == fingerprint_hash(&further));
+    assert_int_equal(partition->stored[6].next_offset, 4);
+    assert_true(partition->stored[6].last_hash == fingerprint_hash(&first));
+    assert_false(positions.has_moved);
+
+    further.offset = 20; /* the cursor passes it */
+    positions_advance(&positions, partition, &further);
+    assert_int_equal(positions_of_range(partition, 5).next_offset, 21);
+    positions_go_ahead(&positions, partition, 7, &further);
+    positions_reset(&positions, partition, 0);
+    assert_false(positions_is_ahead(partition, 7, 0));
+    positions_end_batch(&positions);
+    positions_release(&positions);
+}
+
+static void what_is_ahead_has_to_be_committed(void **state)
+{
+    struct positions positions;
+    struct record record = record_at(9);
+
+    (void)state;
+    positions_init(&positions, 1);
+    struct partition *partition = add(&positions, 0, 0, 0);
+    commit(&positions, ALL_RANGES);
+    positions_go_ahead(&positions, partition, 5, &record);
+    assert_true(positions.has_moved);
+    commit(&positions, 1u << 4);
+    assert_true(positions.has_moved);
+    commit(&positions, 1u << 5);
+    assert_false(positions.has_moved);
+    positions_release(&positions);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +289,8 @@ int main(void)
         cmocka_unit_test(an_empty_partition_is_known_to_be_caught_up),
         cmocka_unit_test(an_end_behind_the_cursor_is_an_old_answer),
         cmocka_unit_test(changes_are_known_until_they_are_committed),
+        cmocka_unit_test(a_range_that_went_ahead_is_committed_as_far_as_it_got),
+        cmocka_unit_test(what_is_ahead_has_to_be_committed),
     };
 
     return cmocka_run_group_tests_name("positions", tests, NULL, NULL);
