@@ -39,6 +39,8 @@ struct drift {
     bool is_extra;     /* the write database lacks it */
 };
 
+void drift_release(struct drift *drift);
+
 struct verify_result {
     struct drift *drifts;
     size_t drift_count, drift_capacity;

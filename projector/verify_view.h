@@ -18,7 +18,7 @@ struct verify_view {
     const struct comparison_plan *plan; /* of the views with themselves */
     verify_touched_fn *touched;         /* NULL: not told */
     void *touched_self;
-    struct arena arena;                 /* of one event */
+    struct arena arena; /* of one event */
     struct buf key;
     uint64_t number; /* of views compared, for the counting of fields */
 };
