@@ -57,8 +57,10 @@ void lane_close(struct lane **lane)
 
 int lane_load(struct lane *lane, struct err *err)
 {
-    int rc = erasures_load(&lane->erasures, lane->ranges, err);
+    int rc = rows_load(&lane->rows, err);
 
+    if (rc == 0)
+        rc = erasures_load(&lane->erasures, lane->ranges, err);
     return rc < 0 ? rc : parked_load(&lane->parked, lane->ranges, err);
 }
 

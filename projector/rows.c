@@ -1,8 +1,32 @@
 /* Absence is cached like a value: most events of a stream that is read for the first time ask for views that aren't
- * there yet. */
+ * there yet. Nor is the store asked for them while it can't have them: one that began without views has none but those
+ * that went through the cache, and they are all there until the first is evicted. */
 #include "projector/rows.h"
 
 static void delete_row(void *self, struct cache_row *row);
+
+int rows_load(struct rows *rows, struct err *err)
+{
+    struct store_cursor *cursor = NULL;
+    struct span key, value;
+
+    int rc = rows_begin_snapshot(rows, err);
+    if (rc == 0)
+        rc = store_cursor_open(rows->reader, TABLE_VIEWS, (struct span){NULL, 0}, (struct span){NULL, 0}, &cursor, err);
+    if (rc == 0)
+        rc = store_cursor_next(cursor, &key, &value, err);
+    store_cursor_close(&cursor);
+    rows_end_snapshot(rows);
+    if (rc < 0 && rc != ERR_ABSENT)
+        return rc;
+    rows->began_without_views = rc == ERR_ABSENT;
+    return 0;
+}
+
+static bool cache_has_all(const struct rows *rows, enum store_table table)
+{
+    return table == TABLE_VIEWS && rows->began_without_views && cache_evictions(rows->cache) == 0;
+}
 
 int rows_find(struct rows *rows, enum store_table table, struct span key, struct cache_row **ret_row, struct err *err)
 {
@@ -10,7 +34,9 @@ int rows_find(struct rows *rows, enum store_table table, struct span key, struct
     struct span value = {NULL, 0};
     int rc = 0;
 
-    if (row == NULL) {
+    if (row == NULL && cache_has_all(rows, table)) {
+        row = cache_add_clean(rows->cache, table, key, true, value);
+    } else if (row == NULL) {
         rc = rows_begin_snapshot(rows, err);
         if (rc == 0)
             rc = store_find(rows->reader, table, key, &value, err);

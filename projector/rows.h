@@ -13,8 +13,12 @@ struct rows {
     struct cache *cache;
     struct store_reader *reader;
     bool has_snapshot;
+    bool began_without_views;
     uint64_t store_reads;
 };
+
+/* Looks at the store as it is before the first row is asked for. */
+MUST_CHECK int rows_load(struct rows *rows, struct err *err);
 
 /* Never absent itself: a row without a value says that there is none. */
 MUST_CHECK int rows_find(struct rows *rows, enum store_table table, struct span key, struct cache_row **ret_row,
