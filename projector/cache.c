@@ -473,7 +473,7 @@ void cache_freeze(struct cache *cache, unsigned range, struct cache_frozen_list 
         row->state = ROW_FROZEN;
         if (row->value != NULL)
             row->value->references++;
-        list->items[list->count++] = (struct cache_frozen){key_order(row->key), row, row->value};
+        list->items[list->count++] = (struct cache_frozen){key_order(row->key), row, row->value, row->table};
     }
     dirty->count = 0;
     dirty->bytes = 0;

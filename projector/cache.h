@@ -86,6 +86,7 @@ struct cache_frozen {
     uint64_t order; /* the first 8 bytes of the key, big-endian: what sorts most rows apart */
     struct cache_row *row;
     struct cache_value *value; /* NULL: delete */
+    uint8_t table;             /* the row's: sorting looks at no row */
 };
 
 struct cache_frozen_list {

@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "projector/frozen_sort.h"
 #include "schema/base/mem.h"
 
 struct flusher {
@@ -125,19 +126,6 @@ static void *run(void *self)
     return NULL;
 }
 
-/* By table, then key: the store is fastest in order. */
-static int compare_frozen(const void *a, const void *b)
-{
-    const struct cache_frozen *left = a;
-    const struct cache_frozen *right = b;
-
-    if (left->row->table != right->row->table)
-        return left->row->table < right->row->table ? -1 : 1;
-    if (left->order != right->order)
-        return left->order < right->order ? -1 : 1;
-    return span_compare(cache_row_key(left->row), cache_row_key(right->row));
-}
-
 /* Those of one range and table, which begin at *at. */
 static int put_rows_of(struct flusher *flusher, struct store_writer *writer, const struct cache_frozen_list *rows,
                        enum store_table table, size_t *at, struct err *err)
@@ -146,7 +134,7 @@ static int put_rows_of(struct flusher *flusher, struct store_writer *writer, con
     size_t i = *at;
     int rc = 0;
 
-    for (; rc == 0 && i < rows->count && rows->items[i].row->table == table; i++) {
+    for (; rc == 0 && i < rows->count && rows->items[i].table == table; i++) {
         const struct cache_frozen *item = &rows->items[i];
         if (i + AHEAD < rows->count) {
             __builtin_prefetch(rows->items[i + AHEAD].row->key);
@@ -155,9 +143,9 @@ static int put_rows_of(struct flusher *flusher, struct store_writer *writer, con
         if (i % GIVE_UP_ROWS == 0 && atomic_load_explicit(&flusher->gives_up, memory_order_relaxed))
             return err_set(err, ERR_AGAIN, "the process stops");
         if (item->value == NULL)
-            rc = store_delete(writer, item->row->table, cache_row_key(item->row), err);
+            rc = store_delete(writer, table, cache_row_key(item->row), err);
         else
-            rc = store_put(writer, item->row->table, cache_row_key(item->row),
+            rc = store_put(writer, table, cache_row_key(item->row),
                            span_of(item->value->bytes, item->value->len), err);
     }
     *at = i;
@@ -208,8 +196,7 @@ static void write_job(struct flusher *flusher, struct job *job)
     int64_t start_us = clock_monotonic_us(flusher->clock);
 
     for (unsigned range = 0; range < RANGE_COUNT && !job->is_sorted; range++)
-        if (job->rows[range].count > 0)
-            qsort(job->rows[range].items, job->rows[range].count, sizeof(*job->rows[range].items), compare_frozen);
+        frozen_sort(job->rows[range].items, job->rows[range].count);
     job->is_sorted = true;
 
     int rc = store_write_begin(flusher->store, &writer, &job->err);
