@@ -44,7 +44,7 @@ def parse(arguments):
     parser.add_argument("--events", type=int, default=2_000_000, help="of a rebuild")
     parser.add_argument("--people", type=int, default=400_000, help="of a rebuild")
     parser.add_argument("--full", type=int, default=1_000_000, help="views of a full store")
-    parser.add_argument("--missed", type=int, default=500_000, help="events that a stopped projector has missed")
+    parser.add_argument("--missed", type=int, default=1_000_000, help="events that a stopped projector has missed")
     parser.add_argument("--latency-seconds", type=float, default=8, help="of each measurement of latency")
     parser.add_argument("--readers", type=int, default=100_000, help="people whose screens are read")
     parser.add_argument("--seconds", type=float, default=4, help="of load on each server and run")

@@ -1,9 +1,10 @@
 /* What consuming costs by itself: the line that the projector's rebuild is compared with.
  *
- *     bench-consume BROKERS TOPIC SCHEMA consume|decode
+ *     bench-consume BROKERS TOPIC SCHEMA consume|unpack|decode
  *
- * Reads all partitions of a topic from beginning to end in batches, with the settings that the projector uses; `decode`
- * also looks up the `type` header, checks the bytes and unpacks them with protobuf-c. Prints one line of JSON. */
+ * Reads all partitions of a topic from beginning to end in batches, with the settings that the projector uses; `unpack`
+ * also looks up the `type` header and has protobuf-c unpack the message into an arena, `decode` has our own decoder, which
+ * checks the bytes as well, do that. Prints one line of JSON. */
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
@@ -82,31 +83,81 @@ static int assign_all(rd_kafka_t *kafka, const char *topic)
     return count;
 }
 
-static void decode(const struct type_set *types, rd_kafka_message_t *message, struct arena *arena)
+static const struct message_type *type_of(const struct type_set *types, rd_kafka_message_t *message)
 {
     rd_kafka_headers_t *headers;
     const void *name;
     size_t len;
-    ProtobufCMessage *event;
-    struct err err;
 
     if (rd_kafka_message_headers(message, &headers) != 0 ||
         rd_kafka_header_get_last(headers, "type", &name, &len) != 0)
         fail("record", "has no type header");
     const struct message_type *type = type_set_find(types, span_of(name, len));
-    arena_reset(arena);
-    if (type == NULL || message_decode(type, span_of(message->payload, message->len), arena, &event, &err) < 0)
-        fail("record", type ? err.text : "of an unknown type");
+    if (type == NULL)
+        fail("record", "of an unknown type");
+    return type;
+}
+
+/* What is done with each record. The arena is empty. */
+typedef void record_fn(const struct type_set *types, rd_kafka_message_t *message, struct arena *arena);
+
+static void consume(const struct type_set *types, rd_kafka_message_t *message, struct arena *arena)
+{
+    (void)types;
+    (void)message;
+    (void)arena;
+}
+
+static void *alloc_in_arena(void *arena, size_t size)
+{
+    return arena_alloc(arena, size);
+}
+
+static void free_with_arena(void *arena, void *at)
+{
+    (void)arena;
+    (void)at;
+}
+
+static void unpack(const struct type_set *types, rd_kafka_message_t *message, struct arena *arena)
+{
+    ProtobufCAllocator allocator = {alloc_in_arena, free_with_arena, arena};
+
+    if (protobuf_c_message_unpack(&type_of(types, message)->pb, &allocator, message->len, message->payload) == NULL)
+        fail("record", "can't be unpacked");
+}
+
+static void decode(const struct type_set *types, rd_kafka_message_t *message, struct arena *arena)
+{
+    ProtobufCMessage *event;
+    struct err err;
+
+    if (message_decode(type_of(types, message), span_of(message->payload, message->len), arena, &event, &err) < 0)
+        fail("record", err.text);
+}
+
+static const struct {
+    const char *name;
+    record_fn *run;
+} modes[] = {{"consume", consume}, {"unpack", unpack}, {"decode", decode}};
+
+static record_fn *mode_of(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(modes); i++)
+        if (strcmp(modes[i].name, name) == 0)
+            return modes[i].run;
+    fail(name, "consume, unpack or decode");
+    return NULL;
 }
 
 int main(int argc, char **argv)
 {
     if (argc != 5) {
-        fprintf(stderr, "usage: bench-consume BROKERS TOPIC SCHEMA consume|decode\n");
+        fprintf(stderr, "usage: bench-consume BROKERS TOPIC SCHEMA consume|unpack|decode\n");
         return 2;
     }
     struct type_set *types = load_types(argv[3]);
-    bool is_decoding = strcmp(argv[4], "decode") == 0;
+    record_fn *run = mode_of(argv[4]);
     rd_kafka_t *kafka = consumer_open(argv[1]);
     int left = assign_all(kafka, argv[2]);
     rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(kafka);
@@ -128,8 +179,8 @@ int main(int argc, char **argv)
                 left--;
             } else if (batch[i]->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
                 records++;
-                if (is_decoding)
-                    decode(types, batch[i], &arena);
+                arena_reset(&arena);
+                run(types, batch[i], &arena);
             }
             rd_kafka_message_destroy(batch[i]);
         }
