@@ -48,10 +48,10 @@ const struct command command_rollback = {
     .config = {.program = "tarn-projector",
                .name = "rollback",
                .summary = "what was served before is served again",
-               .help = "Goes back to the newest of what was served before, as `generations` lists it, and marks what is "
-                       "taken back as undone, so that a second rollback goes back one step more. What was served "
-                       "before is kept up to date until it is dropped, so nobody sees old screens. tarn-query "
-                       "follows within a fraction of a second, without a restart.\n\n"
+               .help = "Goes back to the newest of what was served before, as `generations` lists it, past the shares that "
+                       "led to what is served now. Marks what is taken back as undone, so that a second rollback goes "
+                       "back one step more. What was served before is kept up to date until it is dropped, so nobody "
+                       "sees old screens. tarn-query follows within a fraction of a second, without a restart.\n\n"
                        "  tarn-projector rollback --store /var/lib/tarn",
                .options = options,
                .option_count = ARRAY_COUNT(options)},

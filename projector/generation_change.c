@@ -215,7 +215,7 @@ int change_promote(const struct changer *changer, const json_t *arguments, json_
     }
     if (rc == 0)
         rc = serving_promote(&serving, name, (unsigned)percent, now_ms, retain_ms > 0 ? now_ms + retain_ms : 0, err);
-    if (rc == 0 && memcmp(&serving.now, &before.now, sizeof(before.now)) != 0)
+    if (rc == 0 && (retain_ms > 0 || memcmp(&serving.now, &before.now, sizeof(before.now)) != 0))
         rc = serving_write(changer->directory, &serving, err);
     if (rc == 0)
         *ret_outcome = served_json(&serving, &before);

@@ -132,6 +132,15 @@ void serving_start(struct serving *serving, const char *name, int64_t now_ms)
     serving->now.shares[0].percent = 100;
 }
 
+/* Those that the last change left behind, and that nobody has dropped since. */
+static void retain_former(struct serving *serving, int64_t until_ms)
+{
+    for (size_t i = 0; serving->past_count > 0 && i < serving->past[0].served.count; i++)
+        for (size_t j = 0; j < serving->retained_count; j++)
+            if (strcmp(serving->retained[j].name, serving->past[0].served.shares[i].name) == 0)
+                serving->retained[j].until_ms = until_ms;
+}
+
 int serving_promote(struct serving *serving, const char *name, unsigned percent, int64_t now_ms,
                     int64_t retain_until_ms, struct err *err)
 {
@@ -148,8 +157,11 @@ int serving_promote(struct serving *serving, const char *name, unsigned percent,
                        "%s already has a share of %u%% beside %s: a third has to wait; promote it to 100, or take its "
                        "share back with --traffic 0",
                        serving->now.shares[1].name, serving->now.shares[1].percent, serving_incumbent(serving));
-    if (serving_percent(serving, name) == percent)
+    if (serving_percent(serving, name) == percent) {
+        if (retain_until_ms != 0)
+            retain_former(serving, retain_until_ms);
         return 0;
+    }
 
     to.shares[0] = serving->now.shares[0];
     to.shares[0].percent = 100 - percent;
@@ -162,17 +174,33 @@ int serving_promote(struct serving *serving, const char *name, unsigned percent,
         to.shares[1].percent = percent;
         to.count = 2;
     }
-    change(serving, &to, false, retain_until_ms);
+    change(serving, &to, percent == 0, retain_until_ms); /* a share that is given back was taken back */
     return 0;
+}
+
+/* Not another state than that of now: the same, or a share that the newest generation had on its way to it. */
+static bool is_on_the_way(const struct serving_shares *past, const struct serving_shares *now)
+{
+    bool is_same = past->count == now->count;
+
+    for (size_t i = 0; is_same && i < now->count; i++)
+        is_same =
+            strcmp(past->shares[i].name, now->shares[i].name) == 0 && past->shares[i].percent == now->shares[i].percent;
+    return is_same || (past->count > 1 && strcmp(past->shares[1].name, now->shares[now->count - 1].name) == 0);
 }
 
 int serving_roll_back(struct serving *serving, int64_t now_ms, struct err *err)
 {
     for (size_t i = 0; i < serving->past_count; i++) {
-        if (serving->past[i].is_undone)
+        struct serving_past *past = &serving->past[i];
+        if (past->is_undone)
             continue;
-        struct serving_shares to = serving->past[i].served;
-        memmove(serving->past + i, serving->past + i + 1, (serving->past_count - i - 1) * sizeof(serving->past[0]));
+        struct serving_shares to = past->served;
+        if (is_on_the_way(&to, &serving->now)) {
+            past->is_undone = true;
+            continue;
+        }
+        memmove(past, past + 1, (serving->past_count - i - 1) * sizeof(*past));
         serving->past_count--;
         to.since_ms = now_ms;
         change(serving, &to, true, 0);

@@ -85,11 +85,12 @@ void serving_start(struct serving *serving, const char *name, int64_t now_ms);
 
 /* Gives a generation its share. 100: it becomes the incumbent and whoever leaves is retained until retain_until_ms.
  * 1..99: it becomes, or stays, the candidate beside the incumbent. 0: a candidate gives its share back. Asking for what
- * is there already changes nothing and is no error. ERR_INPUT: a share below 100 for the incumbent, or for a third. */
+ * is there already is no error, and changes nothing but until when (if not 0) those are retained that the last change left. ERR_INPUT: a share below 100 for the incumbent, or for a third. */
 MUST_CHECK int serving_promote(struct serving *serving, const char *name, unsigned percent, int64_t now_ms,
                                int64_t retain_until_ms, struct err *err);
 
-/* Goes back to the newest of what was served before. ERR_ABSENT: nothing was. The generations of it must still be there:
+/* Goes back to the newest of what was served before, past the shares that the newest generation had on its way (from 100%
+ * after 10% back to none) and what is the same as now. ERR_ABSENT: nothing was. The generations of it must still be there:
  * the caller looks. */
 MUST_CHECK int serving_roll_back(struct serving *serving, int64_t now_ms, struct err *err);
 

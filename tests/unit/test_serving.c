@@ -106,7 +106,7 @@ static void a_candidate_gives_its_share_back_and_is_retained(void **state)
     (void)state;
     promote(&serving, B, 30);
     promote(&serving, B, 0);
-    assert_string_equal(shown(&serving), A " 100; was " A " 70 " B " 30; was " A " 100; retain " B);
+    assert_string_equal(shown(&serving), A " 100; undone " A " 70 " B " 30; was " A " 100; retain " B);
     promote(&serving, B, 50);
     assert_null(serving_find_retained(&serving, B));
 }
@@ -142,6 +142,67 @@ static void a_roll_back_goes_to_what_was_before_and_not_to_what_was_undone(void 
     assert_int_equal(serving_roll_back(&serving, 4000, &err), 0);
     assert_string_equal(shown(&serving), A " 100; undone " B " 100; undone " C " 100; retain " C "; retain " B);
     assert_int_equal(serving_roll_back(&serving, 5000, &err), ERR_ABSENT);
+}
+
+static void a_roll_back_passes_the_shares_by_that_led_to_what_is_served(void **state)
+{
+    struct serving serving = started();
+    struct err err = {0};
+
+    (void)state;
+    promote(&serving, B, 10);
+    promote(&serving, B, 40);
+    promote(&serving, B, 100);
+    assert_int_equal(serving_roll_back(&serving, 3000, &err), 0);
+    assert_string_equal(shown(&serving),
+                        A " 100; undone " B " 100; undone " A " 60 " B " 40; undone " A " 90 " B " 10; retain " B);
+    assert_int_equal(serving_roll_back(&serving, 4000, &err), ERR_ABSENT);
+    promote(&serving, B, 10);
+    promote(&serving, B, 40);
+    assert_int_equal(serving_roll_back(&serving, 5000, &err), 0);
+    assert_int_equal(serving_percent(&serving, A), 100);
+}
+
+static void a_roll_back_goes_back_to_shares_that_were_served_before_a_third(void **state)
+{
+    struct serving serving = started();
+    struct err err = {0};
+
+    (void)state;
+    promote(&serving, B, 50);
+    promote(&serving, C, 100);
+    assert_int_equal(serving_roll_back(&serving, 3000, &err), 0);
+    assert_int_equal(serving_percent(&serving, A), 50);
+    assert_int_equal(serving_percent(&serving, B), 50);
+}
+
+static void a_roll_back_doesn_t_bring_a_share_again_that_was_taken_back(void **state)
+{
+    struct serving serving = started();
+    struct err err = {0};
+
+    (void)state;
+    promote(&serving, B, 100);
+    promote(&serving, C, 10);
+    promote(&serving, C, 0);
+    assert_int_equal(serving_roll_back(&serving, 3000, &err), 0);
+    assert_int_equal(serving_percent(&serving, A), 100);
+}
+
+static void the_same_promotion_again_changes_until_when_the_former_is_retained(void **state)
+{
+    struct serving serving = started();
+    struct err err = {0};
+
+    (void)state;
+    promote(&serving, B, 100);
+    promote(&serving, C, 10);
+    promote(&serving, C, 100);
+    assert_int_equal(serving_promote(&serving, C, 100, 9000, 5000, &err), 0);
+    assert_int_equal(serving_find_retained(&serving, B)->until_ms, 5000);
+    assert_int_equal(serving_find_retained(&serving, A)->until_ms, 0); /* left by a change before */
+    assert_int_equal(serving_promote(&serving, C, 100, 9000, 0, &err), 0);
+    assert_int_equal(serving_find_retained(&serving, B)->until_ms, 5000);
 }
 
 static void a_dropped_generation_is_forgotten_unless_it_is_served(void **state)
@@ -269,6 +330,10 @@ int main(void)
         cmocka_unit_test(a_candidate_gives_its_share_back_and_is_retained),
         cmocka_unit_test(a_third_and_the_incumbent_get_no_share),
         cmocka_unit_test(a_roll_back_goes_to_what_was_before_and_not_to_what_was_undone),
+        cmocka_unit_test(a_roll_back_passes_the_shares_by_that_led_to_what_is_served),
+        cmocka_unit_test(a_roll_back_goes_back_to_shares_that_were_served_before_a_third),
+        cmocka_unit_test(a_roll_back_doesn_t_bring_a_share_again_that_was_taken_back),
+        cmocka_unit_test(the_same_promotion_again_changes_until_when_the_former_is_retained),
         cmocka_unit_test(a_dropped_generation_is_forgotten_unless_it_is_served),
         cmocka_unit_test(the_history_keeps_the_newest),
         cmocka_unit_test(an_owner_stays_on_the_candidate_s_side_while_its_share_grows),
