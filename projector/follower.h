@@ -67,7 +67,8 @@ struct follower_report {
     int64_t events_per_s;
     int64_t time_left_s;  /* -1: not known */
     int64_t lag;          /* records; -1: not known */
-    int64_t rate;         /* of --rate; 0: none */
+    int64_t rate;          /* of --rate; 0: none */
+    int64_t share_percent; /* of its time that it may work, for the others' sake */
     char problem[600];    /* "" or one sentence */
     struct follower_partition *partitions;
     size_t partition_count;

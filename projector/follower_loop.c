@@ -236,6 +236,7 @@ static void tell_report(struct follower *follower)
     report->events_per_s = progress_rate(&follower->progress);
     report->time_left_s = progress_time_left_s(&follower->progress);
     report->lag = follower->progress.lag;
+    report->share_percent = follower->throttle.share_permille / 10;
     snprintf(report->problem, sizeof(report->problem), "%s", problem ? problem : "");
     pthread_mutex_unlock(&follower->lock);
 }

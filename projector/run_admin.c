@@ -150,6 +150,11 @@ static int64_t rate_of(const struct run_generation *generation)
     return generation->report->events_per_s;
 }
 
+static int64_t share_of(const struct run_generation *generation)
+{
+    return generation->report->share_percent;
+}
+
 static int64_t is_failed(const struct run_generation *generation)
 {
     return generation->report->phase == FOLLOWER_FAILED;
@@ -163,6 +168,10 @@ static const struct {
     {"tarn_projector_generation_building", "1 while the generation is under construction.", is_built},
     {"tarn_projector_generation_stopped", "1 while the generation isn't followed because of a fault.", is_failed},
     {"tarn_projector_generation_records_per_second", "Records handled a second, over the last seconds.", rate_of},
+    {"tarn_projector_generation_share_percent",
+     "Which part of its time it may work: less than 100 while it is under construction and commits of those that are "
+     "live take longer than before.",
+     share_of},
 };
 
 static void print_generations(const struct run_state *state, struct buf *out)

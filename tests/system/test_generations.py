@@ -2,6 +2,8 @@
 
 import json
 import os
+import pathlib
+import random
 import shutil
 import signal
 import subprocess
@@ -11,7 +13,7 @@ import time
 import pytest
 
 from survive_support import PacedPublisher, chance, tiers  # noqa: F401
-from tarn import EXAMPLES
+from tarn import EXAMPLES, FLAVOUR
 from tarn.programs import run_command
 from tarn.waiting import wait_until
 from tarn.workload import events, topics_for_examples
@@ -149,6 +151,55 @@ def test_a_rate_holds_a_rebuild_back_and_nothing_else(world, publisher):
     assert generations(world)[slow]["state"] == "building"
     assert generations(world)[slow]["rate"] == 100
     assert handled < 100 * 15, "far more than ten seconds' worth"
+
+
+@pytest.fixture
+def slow_disk(tmp_path):
+    """(environment, flag): a program with the environment has a slow disk while there is a file `flag`."""
+    library, flag = tmp_path / "slow_sync.so", tmp_path / "slow"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, pathlib.Path(__file__).with_name("slow_sync.c"), "-ldl"],
+                   check=True)
+    return {"LD_PRELOAD": str(library), "SLOW_SYNC": str(flag)}, flag
+
+
+@pytest.mark.skipif(FLAVOUR != "release", reason="sanitizers want to be loaded first")
+def test_without_a_rate_a_rebuild_holds_back_while_live_commits_take_longer(slow_disk, kafka, new_topic, publisher,
+                                                                            programs, store):
+    topics = topics_for_examples(new_topic)
+    paced = PacedPublisher(publisher, topics, random.Random(1))
+    paced.burst(100000)
+    publisher.flush()
+    env, flag = slow_disk
+    projector = programs.projector(store, kafka, topics, flags=["--memory", "64MiB"], env=env)
+    projector.wait_caught_up()
+    paced.start(100)  # live commits, whose usual length becomes known
+
+    def figure(name, generation):
+        return projector.metrics().sum(f"tarn_projector_generation_{name}", generation=generation)
+
+    def wait_built_and_look(generation):
+        """The share of its time at each look."""
+        seen = []
+        wait_until(lambda: seen.append(figure("share_percent", generation)) or
+                   not (folder(projector, generation) / "building").exists(), "it to be built", 120,
+                   alive=[projector.process])
+        return seen
+
+    first = served(projector)
+    handled = projector.metrics().sum("tarn_projector_records_total")
+    wait_until(lambda: projector.metrics().sum("tarn_projector_records_total") > handled + 100, "live commits",
+               alive=[projector.process])
+    assert figure("share_percent", first) == 100
+    flag.touch()
+    held = rebuild(projector)
+    wait_until(lambda: figure("share_percent", held) <= 10, "its holding back", alive=[projector.process])
+    assert generations(projector)[held]["state"] == "building"
+    flag.unlink()
+    shares = wait_built_and_look(held)
+    assert max(shares) >= 30, f"it recovers: {shares}"
+    paced.stop()
+    wait_all_caught_up(projector, [first, held])
+    assert digest(projector, held) == digest(projector, first)
 
 
 def test_promote_and_rollback_change_who_is_served_and_keep_feeding_the_other(world, publisher):
