@@ -2,6 +2,8 @@
  *
  *     bench-latency BROKERS TOPIC STORE EVENTS RATE PEOPLE
  *
+ * STORE may be `-`: how long until a bare consumer has the event, which is what Kafka and librdkafka take of it.
+ *
  * Open loop: event i is due at start + i / RATE, whether or not the ones before it have arrived, and its latency counts
  * from there. The first fifth isn't counted: a broker whose code isn't compiled yet is another subject. An event is readable
  * once a snapshot of the store, taken by this process, holds a position of its partition behind it, in every range. The
@@ -38,21 +40,33 @@ static void fail(const char *what, const char *why)
     exit(1);
 }
 
-static rd_kafka_t *producer_open(const char *brokers)
+struct setting {
+    const char *name, *value;
+};
+
+static rd_kafka_t *client_open(rd_kafka_type_t type, const char *brokers, const struct setting *settings, size_t count)
 {
-    const char *const settings[][2] = {
-        {"bootstrap.servers", brokers}, {"linger.ms", "0"}, {"enable.idempotence", "true"}, {"socket.nagle.disable", "true"},
-    };
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     char reason[200];
 
-    for (size_t i = 0; i < ARRAY_COUNT(settings); i++)
-        if (rd_kafka_conf_set(conf, settings[i][0], settings[i][1], reason, sizeof(reason)) != RD_KAFKA_CONF_OK)
-            fail(settings[i][0], reason);
-    rd_kafka_t *kafka = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
+    if (rd_kafka_conf_set(conf, "bootstrap.servers", brokers, reason, sizeof(reason)) != RD_KAFKA_CONF_OK)
+        fail(brokers, reason);
+    for (size_t i = 0; i < count; i++)
+        if (rd_kafka_conf_set(conf, settings[i].name, settings[i].value, reason, sizeof(reason)) != RD_KAFKA_CONF_OK)
+            fail(settings[i].name, reason);
+    rd_kafka_t *kafka = rd_kafka_new(type, conf, reason, sizeof(reason));
     if (kafka == NULL)
         fail(brokers, reason);
     return kafka;
+}
+
+static rd_kafka_t *producer_open(const char *brokers)
+{
+    static const struct setting settings[] = {
+        {"linger.ms", "0"}, {"enable.idempotence", "true"}, {"socket.nagle.disable", "true"},
+    };
+
+    return client_open(RD_KAFKA_PRODUCER, brokers, settings, ARRAY_COUNT(settings));
 }
 
 static struct lane *lanes_open(rd_kafka_t *kafka, const char *topic, int32_t *ret_count)
@@ -98,25 +112,17 @@ static void produce(rd_kafka_t *kafka, const char *topic, int32_t partition, con
     buf_release(&value);
 }
 
-static struct store_reader *reader_open(const char *directory, const char *topic, uint16_t *ret_topic)
-{
-    struct serving serving;
-    struct generation *generation = NULL;
-    struct store *store = NULL;
-    struct store_reader *reader = NULL;
-    struct err err;
+/* --- who waits for the events -------------------------------------------------------------------------------------- */
 
-    if (serving_read(directory, &serving, &err) < 0 ||
-        generation_open(directory, serving_incumbent(&serving), &generation, &err) < 0 ||
-        store_open(generation->folder, &(struct store_options){.access = STORE_READ_ONLY}, &store, &err) < 0 ||
-        store_reader_open(store, &reader, &err) < 0)
-        fail(directory, err.text);
-    int number = generation_topic_number(&generation->settings, span_of_text(topic));
-    if (number < 0)
-        fail(topic, "isn't a topic of this store");
-    *ret_topic = (uint16_t)number;
-    return reader;
-}
+struct watcher {
+    bool (*look)(struct watcher *watcher); /* false: nothing new since the last look */
+    int32_t partition_count;
+    int64_t *next_offsets; /* by partition: the first that can't be seen yet */
+    struct store_reader *reader;
+    uint16_t topic;
+    uint64_t version;
+    rd_kafka_queue_t *queue;
+};
 
 /* The first offset of the partition that some range doesn't have yet. */
 static int64_t readable_before(struct store_reader *reader, uint16_t topic, int32_t partition)
@@ -138,6 +144,76 @@ static int64_t readable_before(struct store_reader *reader, uint16_t topic, int3
     }
     buf_release(&key);
     return least;
+}
+
+static bool look_at_store(struct watcher *watcher)
+{
+    struct err err;
+
+    if (store_read_begin(watcher->reader, &err) < 0)
+        fail("snapshot", err.text);
+    bool is_new = store_read_version(watcher->reader) != watcher->version;
+    watcher->version = store_read_version(watcher->reader);
+    for (int32_t partition = 0; is_new && partition < watcher->partition_count; partition++)
+        watcher->next_offsets[partition] = readable_before(watcher->reader, watcher->topic, partition);
+    store_read_end(watcher->reader);
+    return is_new;
+}
+
+static struct watcher watch_store(const char *directory, const char *topic)
+{
+    struct watcher watcher = {.look = look_at_store};
+    struct serving serving;
+    struct generation *generation = NULL;
+    struct store *store = NULL;
+    struct err err;
+
+    if (serving_read(directory, &serving, &err) < 0 ||
+        generation_open(directory, serving_incumbent(&serving), &generation, &err) < 0 ||
+        store_open(generation->folder, &(struct store_options){.access = STORE_READ_ONLY}, &store, &err) < 0 ||
+        store_reader_open(store, &watcher.reader, &err) < 0)
+        fail(directory, err.text);
+    int number = generation_topic_number(&generation->settings, span_of_text(topic));
+    if (number < 0)
+        fail(topic, "isn't a topic of this store");
+    watcher.topic = (uint16_t)number;
+    return watcher;
+}
+
+static bool look_at_topic(struct watcher *watcher)
+{
+    rd_kafka_message_t *messages[256];
+    ssize_t count = rd_kafka_consume_batch_queue(watcher->queue, 0, messages, ARRAY_COUNT(messages));
+
+    for (ssize_t i = 0; i < count; i++) {
+        if (messages[i]->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+            watcher->next_offsets[messages[i]->partition] = messages[i]->offset + 1;
+        rd_kafka_message_destroy(messages[i]);
+    }
+    return count > 0;
+}
+
+static struct watcher watch_topic(const char *brokers, const char *topic, int32_t partition_count,
+                                  const struct lane *lanes)
+{
+    static const struct setting settings[] = {
+        {"group.id", "bench-latency"}, {"enable.auto.commit", "false"}, {"isolation.level", "read_committed"},
+        {"fetch.wait.max.ms", "100"}, {"socket.nagle.disable", "true"},
+    };
+    struct watcher watcher = {.look = look_at_topic};
+    rd_kafka_t *kafka = client_open(RD_KAFKA_CONSUMER, brokers, settings, ARRAY_COUNT(settings));
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(partition_count);
+
+    for (int32_t partition = 0; partition < partition_count; partition++) {
+        rd_kafka_topic_partition_list_add(list, topic, partition)->offset = lanes[partition].base;
+    }
+    rd_kafka_poll_set_consumer(kafka);
+    rd_kafka_resp_err_t rc = rd_kafka_assign(kafka, list);
+    if (rc != RD_KAFKA_RESP_ERR_NO_ERROR)
+        fail(topic, rd_kafka_err2str(rc));
+    rd_kafka_topic_partition_list_destroy(list);
+    watcher.queue = rd_kafka_queue_get_consumer(kafka);
+    return watcher;
 }
 
 static int compare_numbers(const void *a, const void *b)
@@ -171,15 +247,15 @@ int main(int argc, char **argv)
     rd_kafka_t *kafka = producer_open(argv[1]);
     int32_t partition_count;
     struct lane *lanes = lanes_open(kafka, topic, &partition_count);
-    uint16_t topic_number;
-    struct store_reader *reader = reader_open(argv[3], topic, &topic_number);
+    struct watcher watcher = strcmp(argv[3], "-") == 0 ? watch_topic(argv[1], topic, partition_count, lanes)
+                                                       : watch_store(argv[3], topic);
+    watcher.partition_count = partition_count;
+    watcher.next_offsets = mem_zero((size_t)partition_count, sizeof(*watcher.next_offsets));
     int64_t *latencies_us = mem_alloc(events * sizeof(*latencies_us));
-    uint64_t version = 0;
     size_t produced = 0;
     size_t seen = 0;
     size_t counted = 0;
     size_t warm_up = events / 5;
-    struct err err;
     int64_t start_us = clock_monotonic_us(&clock_system) + 100000;
 
     while (seen < events) {
@@ -197,20 +273,16 @@ int main(int argc, char **argv)
             produce(kafka, topic, partition, user);
         }
         rd_kafka_poll(kafka, 0);
-        if (store_read_begin(reader, &err) < 0)
-            fail("snapshot", err.text);
-        if (store_read_version(reader) != version) {
-            version = store_read_version(reader);
+        if (watcher.look(&watcher)) {
             now_us = clock_monotonic_us(&clock_system);
             for (int32_t partition = 0; partition < partition_count; partition++) {
                 struct lane *lane = &lanes[partition];
-                int64_t before = readable_before(reader, topic_number, partition);
+                int64_t before = watcher.next_offsets[partition];
                 for (; lane->seen < lane->count && lane->base + (int64_t)lane->seen < before; lane->seen++, seen++)
                     if (lane->due_us[lane->seen] != 0)
                         latencies_us[counted++] = now_us - lane->due_us[lane->seen];
             }
         }
-        store_read_end(reader);
         if (now_us - start_us > (int64_t)(events * 1000000 / rate) + 60000000)
             fail("events", "still not readable a minute after the last one");
         nanosleep(&(struct timespec){.tv_nsec = LOOK_EVERY_NS}, NULL);
