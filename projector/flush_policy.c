@@ -32,11 +32,11 @@ static int64_t since_start_us(const struct flush_policy *policy, const struct fl
 
 static int64_t live_interval_us(const struct flush_figures *figures)
 {
-    int64_t twice_us = 2 * figures->last_took_us;
+    int64_t with_rest_us = figures->last_took_us + figures->last_took_us / 4;
 
-    if (figures->last_took_us == 0 || twice_us > FLUSH_LIVE_INTERVAL_US)
+    if (figures->last_took_us == 0 || with_rest_us > FLUSH_LIVE_INTERVAL_US)
         return FLUSH_LIVE_INTERVAL_US;
-    return twice_us > FLUSH_LIVE_INTERVAL_MIN_US ? twice_us : FLUSH_LIVE_INTERVAL_MIN_US;
+    return with_rest_us > FLUSH_LIVE_INTERVAL_MIN_US ? with_rest_us : FLUSH_LIVE_INTERVAL_MIN_US;
 }
 
 static enum flush_choice choose(const struct flush_policy *policy, const struct flush_figures *figures)
@@ -68,5 +68,5 @@ int64_t flush_policy_wait_us(const struct flush_policy *policy, const struct flu
         left_us = live_interval_us(figures) - since_start_us(policy, figures);
     if (left_us < 0)
         left_us = 0;
-    return left_us < FLUSH_REFRESH_US / 5 ? left_us : FLUSH_REFRESH_US / 5;
+    return left_us < FLUSH_WAIT_US ? left_us : FLUSH_WAIT_US;
 }

@@ -1,8 +1,9 @@
 /* projector/flush_policy.h - when to commit what. Pure: figures in, a decision out.
  *
- * Live, one job commits everything dirty as soon as the source is drained. Jobs begin at least twice the time apart that
- * the last one took, so that a fast disk isn't waited for and a slow one gets larger commits, and never further apart than
- * FLUSH_LIVE_INTERVAL_US.
+ * Live, one job commits everything dirty as soon as the source is drained. Between two jobs the disk rests for a quarter
+ * of the time that the last one took, so that others get at it too; a fast disk isn't waited for, a slow one gets larger
+ * commits, and nothing that is known waits for longer than FLUSH_LIVE_INTERVAL_US from the start of the last job, unless
+ * that job itself takes longer.
  * While catching up, dirty views stay in the cache for as long as they can, so that the next event of a person finds
  * them there, and one range after the other is committed, the one furthest behind first: that is what bounds what a crash
  * replays, and what made progress under repeated kills when always beginning with range 0 didn't. */
@@ -18,6 +19,7 @@ enum {
     FLUSH_LIVE_INTERVAL_MIN_US = 1000,        /* and at the least */
     FLUSH_LIVE_AGE_US = 50 * 1000,            /* live without ever being drained: commit all the same */
     FLUSH_CATCH_UP_AGE_US = 10 * 1000 * 1000, /* catching up: nothing stays dirty for longer than this and its turn */
+    FLUSH_WAIT_US = 100 * 1000,               /* the policy is asked at least this often */
     FLUSH_REFRESH_US = 500 * 1000,            /* the ends of the logs are told to readers this often */
     FLUSH_CATCH_UP_LAG = 50 * 1000,           /* records: catching up above, */
     FLUSH_LIVE_LAG = 5 * 1000,                /* live again below */

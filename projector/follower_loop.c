@@ -5,6 +5,7 @@
  * Nothing in a turn waits for Kafka, so that the store is committed, tasks are done and a stop is obeyed while it is
  * away. */
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -407,13 +408,22 @@ static size_t room_for(struct follower *follower)
     return (size_t)throttle_admit(&follower->throttle, follower_now_us(follower), FOLLOWER_BATCH);
 }
 
-static int longest_wait_ms(struct follower *follower)
+/* Until there are records, a commit has ended, or it is time to begin one; to the microsecond, as a commit takes less
+ * than the millisecond that librdkafka's own waiting counts in. */
+static void wait_for_news(struct follower *follower)
 {
     bool is_awaited = keeper_is_asking(follower->keeper) || follower->tasks.begun_count > 0 || follower->hold.is_on;
-    int turn_ms = is_awaited ? ASKING_MS : TURN_MS;
-    int wait = materializer_wait_ms(follower->materializer);
+    int64_t turn_us = (is_awaited ? ASKING_MS : TURN_MS) * 1000;
+    int64_t wait_us = materializer_wait_us(follower->materializer);
+    struct pollfd events[] = {
+        {.fd = kafka_source_event_fd(follower->kafka), .events = POLLIN},
+        {.fd = materializer_event_fd(follower->materializer), .events = POLLIN},
+    };
 
-    return wait < 0 || wait > turn_ms ? turn_ms : wait;
+    if (wait_us > turn_us)
+        wait_us = turn_us;
+    if (wait_us > 0)
+        ppoll(events, ARRAY_COUNT(events), &(struct timespec){.tv_nsec = (long)wait_us * 1000}, NULL);
 }
 
 static int take_turn(struct follower *follower, struct err *err)
@@ -428,8 +438,9 @@ static int take_turn(struct follower *follower, struct err *err)
     size_t room = room_for(follower);
     if (room == 0)
         wait_ms(follower, follower->hold.is_on ? 1 : PAUSE_MS);
-    rc = follower->source.poll(follower->source.self, follower->records, room,
-                               room > 0 ? longest_wait_ms(follower) : 0, &count, err);
+    else
+        wait_for_news(follower);
+    rc = follower->source.poll(follower->source.self, follower->records, room, 0, &count, err);
     if (rc < 0 && rc != ERR_AGAIN)
         return rc;
     int64_t began_us = follower_now_us(follower);

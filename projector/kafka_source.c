@@ -9,9 +9,12 @@
  * statistics that show the partition's broker to be heard from within END_FRESH_MS. */
 #include "projector/kafka_source.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "projector/kafka_header.h"
 #include "schema/base/mem.h"
@@ -43,6 +46,7 @@ struct source_topic {
 struct kafka_source {
     rd_kafka_t *client;
     rd_kafka_queue_t *queue;
+    int event_fd; /* librdkafka writes to it when the queue was empty and isn't any more */
     struct source_topic *topics;
     size_t topic_count;
     rd_kafka_message_t *messages[BATCH_MAX]; /* of the last poll */
@@ -54,22 +58,31 @@ struct kafka_source {
     int64_t disconnects; /* summed up over brokers, as of the last statistics */
 };
 
+static const uint64_t one_event = 1;
+
 static void on_error(rd_kafka_t *client, int code, const char *reason, void *opaque);
 static int on_statistics(rd_kafka_t *client, char *text, size_t text_len, void *opaque);
 
 int kafka_source_open(const struct kafka_settings *settings, char *const *topics, size_t topic_count,
                       struct kafka_source **ret_source, struct err *err)
 {
+    int event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (event_fd < 0)
+        return err_set_errno(err, ERR_BROKEN, errno, "eventfd");
+
     struct kafka_source *source = mem_zero(1, sizeof(*source));
+    source->event_fd = event_fd;
     struct kafka_callbacks callbacks = {on_error, on_statistics, source};
 
     int rc = kafka_client_new(settings, KAFKA_READER, &callbacks, &source->client, err);
     if (rc < 0) {
+        close(event_fd);
         free(source);
         return rc;
     }
     snprintf(source->link.reason, sizeof(source->link.reason), "no broker has answered yet");
     source->queue = rd_kafka_queue_get_consumer(source->client);
+    rd_kafka_queue_io_event_enable(source->queue, source->event_fd, &one_event, sizeof(one_event));
     source->topics = mem_zero(topic_count, sizeof(*source->topics));
     source->topic_count = topic_count;
     for (size_t i = 0; i < topic_count; i++) {
@@ -107,6 +120,7 @@ void kafka_source_close(struct kafka_source **source)
     if (self->queue)
         rd_kafka_queue_destroy(self->queue);
     kafka_client_destroy(&self->client);
+    close(self->event_fd); /* behind the client, whose threads write to it */
     free(self);
     *source = NULL;
 }
@@ -295,6 +309,20 @@ static size_t take_due_ends(struct kafka_source *source, struct record *records,
     return count;
 }
 
+/* Cleared before the queue is emptied, set again when it may not be empty. */
+static void clear_event(struct kafka_source *source)
+{
+    uint64_t ignored;
+    ssize_t got = read(source->event_fd, &ignored, sizeof(ignored));
+    (void)got; /* non-blocking; it only has to be unreadable afterwards */
+}
+
+static void set_event(struct kafka_source *source)
+{
+    ssize_t put = write(source->event_fd, &one_event, sizeof(one_event));
+    (void)put; /* can't fill up: it is cleared with each poll */
+}
+
 static int source_poll(void *self, struct record *records, size_t capacity, int wait_ms, size_t *ret_count,
                        struct err *err)
 {
@@ -302,6 +330,7 @@ static int source_poll(void *self, struct record *records, size_t capacity, int 
     (void)err;
 
     give_back(source);
+    clear_event(source);
     rd_kafka_poll(source->client, 0); /* the callbacks */
     size_t count = take_due_ends(source, records, capacity);
     size_t room = capacity - count < BATCH_MAX ? capacity - count : BATCH_MAX;
@@ -314,6 +343,8 @@ static int source_poll(void *self, struct record *records, size_t capacity, int 
         taken += more > 0 ? more : 0;
     }
     source->message_count = taken > 0 ? (size_t)taken : 0;
+    if (source->message_count == room || source->due_count > 0)
+        set_event(source);
     for (size_t i = 0; i < source->message_count; i++)
         count += convert(source, i, &records[count]);
     *ret_count = count;
@@ -336,6 +367,11 @@ struct record_source kafka_source_port(struct kafka_source *source)
         .end_offset = source_end_offset,
         .self = source,
     };
+}
+
+int kafka_source_event_fd(const struct kafka_source *source)
+{
+    return source->event_fd;
 }
 
 /* --- what else Kafka says ----------------------------------------------------------------------------------------- */

@@ -22,6 +22,9 @@ void kafka_source_close(struct kafka_source **source);
 
 struct record_source kafka_source_port(struct kafka_source *source);
 
+/* Readable (poll) when there may be records: for a caller that waits for other things too, and then polls with wait_ms 0. */
+int kafka_source_event_fd(const struct kafka_source *source);
+
 enum trouble_kind {
     TROUBLE_OFFSET, /* Kafka doesn't have the offset that was asked for */
     TROUBLE_TOPIC,  /* the topic or the partition isn't there (any more) */

@@ -13,7 +13,7 @@
 #include "projector/fold.h"
 #include "schema/base/mem.h"
 
-enum { RETRY_FIRST_MS = 100, RETRY_MAX_MS = 10 * 1000, BUSY_WAIT_US = 1000 };
+enum { RETRY_FIRST_MS = 100, RETRY_MAX_MS = 10 * 1000 };
 
 struct materializer {
     struct materializer_options options;
@@ -265,14 +265,12 @@ static struct flush_figures figures_of(struct materializer *m)
     return figures;
 }
 
-int materializer_wait_ms(struct materializer *materializer)
+int64_t materializer_wait_us(struct materializer *materializer)
 {
     struct flush_figures figures = figures_of(materializer);
-    int64_t wait_us = flush_policy_wait_us(&materializer->policy, &figures);
 
-    if (materializer->is_in_flight && figures.has_news && wait_us < BUSY_WAIT_US)
-        wait_us = BUSY_WAIT_US;
-    return (int)((wait_us + 999) / 1000);
+    /* Nothing can be begun before the job in flight has ended, and the event tells of that. */
+    return materializer->is_in_flight ? FLUSH_WAIT_US : flush_policy_wait_us(&materializer->policy, &figures);
 }
 
 void materializer_wait(struct materializer *materializer, int wait_ms)

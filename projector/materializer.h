@@ -9,7 +9,8 @@
  *
  * The loop, in full (a batch's records must live until materializer_turn() has been called behind its last part):
  *
- *     source->poll(self, records, capacity, materializer_wait_ms(m), &count, err);
+ *     poll(the source's event, materializer_event_fd(m); at most materializer_wait_us(m));
+ *     source->poll(self, records, capacity, 0, &count, err);
  *     for (taken = 0; rc == 0 && !stop_requested();) {
  *         rc = materializer_handle(m, records + taken, count - taken, &handled, err);
  *         taken += handled;
@@ -88,8 +89,8 @@ struct materializer_turn {
 MUST_CHECK int materializer_turn(struct materializer *materializer, const struct materializer_turn *turn,
                                  struct err *err);
 
-/* How long the loop may wait for records at most before the next turn. */
-int materializer_wait_ms(struct materializer *materializer);
+/* How long the loop may wait for records, or for the event, at most before the next turn. */
+int64_t materializer_wait_us(struct materializer *materializer);
 
 /* Waits until the job in flight has ended, at most wait_ms. */
 void materializer_wait(struct materializer *materializer, int wait_ms);

@@ -52,8 +52,9 @@ static void live_a_fast_disk_is_not_waited_for_and_a_slow_one_gets_larger_commit
         int64_t interval_us;
     } rows[] = {
         {100, FLUSH_LIVE_INTERVAL_MIN_US},
-        {800, 1600},
-        {2500, FLUSH_LIVE_INTERVAL_US},
+        {800, FLUSH_LIVE_INTERVAL_MIN_US},
+        {2000, 2500},
+        {4000, FLUSH_LIVE_INTERVAL_US},
         {40000, FLUSH_LIVE_INTERVAL_US},
     };
 
