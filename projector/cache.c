@@ -1,8 +1,8 @@
 /* Rows are found by hash (cache_slots.h). Rows and values are allocated one by one: values of a view stay in their size
  * class (layout_view_value()), so an update mostly reuses the bytes that the row has, unless a job is writing them; then
  * it needs new ones, and the old ones are soon free. Freed chunks wait in lists by size for the next of theirs: malloc,
- * whose neighbours are librdkafka's small and short-lived pieces, would join and split them again. Only the follower's
- * thread allocates and frees. Dirty rows stand in one vector per range rather than in a list: freezing 60,000 of them is
+ * whose neighbours are librdkafka's small and short-lived pieces, would join and split them again. One thread at
+ * a time allocates and frees. Dirty rows stand in one vector per range rather than in a list: freezing 60,000 of them is
  * one walk that the CPU can prefetch. */
 #include "projector/cache.h"
 

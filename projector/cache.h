@@ -7,8 +7,8 @@
  *     dirty   changed; on the list of its range
  *     frozen  a job is writing the value it had; changed meanwhile, it is dirty again (and frozen no more)
  *
- * Values are never changed in place but replaced, and counted references keep what a job holds; only the main thread
- * touches counts and rows, the flusher thread reads the keys and values of its job. Everything is counted against the
+ * Values are never changed in place but replaced, and counted references keep what a job holds; one thread at a time
+ * touches counts and rows (lane.h), the flusher thread reads the keys and values of its job. Everything is counted against the
  * budget, allocator overhead included. */
 #ifndef TARN_PROJECTOR_CACHE_H
 #define TARN_PROJECTOR_CACHE_H
