@@ -13,6 +13,8 @@ enum {
     FROM_MAX = 1000,           /* entries of one handler */
     ASSIGNMENTS_MAX = 1000000, /* of all handlers */
     KEY_FIELDS_MAX = 16,
+    ANNOUNCEMENTS_MAX = 100, /* of one view */
+    ANNOUNCEMENT_NAME_MAX = 255,
     VIEW_TYPES_MAX = 200000, /* message types, counted once for every view that holds them */
     SUGGESTION_NAMES_MAX = 200000, /* names compared for "did you mean", over all mistakes */
 };

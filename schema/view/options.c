@@ -28,8 +28,8 @@ Tarn__View *options_read_view(struct span bytes, const char *place, struct mista
         for (size_t k = 0; k < view->on[i]->n_from; k++)
             refuse_unknown(&view->on[i]->from[k]->base, "`from`", place, mistakes);
     }
-    if (view->n_announce > 0)
-        mistakes_add(mistakes, place, "announce", "%s", unsupported);
+    for (size_t i = 0; i < view->n_announce; i++)
+        refuse_unknown(&view->announce[i]->base, "`announce`", place, mistakes);
     for (size_t i = 0; i < view->n_first_load; i++)
         refuse_unknown(&view->first_load[i]->base, "`first_load`", place, mistakes);
     if (view->ttl != NULL)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "schema/base/mem.h"
+#include "schema/view/announcement.h"
 #include "schema/view/compiler.h"
 #include "schema/view/event_plan.h"
 #include "schema/view/first_load.h"
@@ -253,4 +254,5 @@ static void compile_view(struct compiler *compiler, struct view_draft *draft, si
     else
         compile_handlers(compiler, draft, has_keys);
     first_load_compile(compiler, draft);
+    announcements_compile(compiler, draft);
 }

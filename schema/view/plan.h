@@ -184,6 +184,17 @@ struct first_load {
     const struct handler *handler; /* the view's first for the event; its owner is a path of the event */
 };
 
+/* What is told to a topic when a change is visible: all of `when` hold for the view, and one of the fields `changed` has
+ * another value than before, or they didn't all hold before. Of a view that nobody could see before, every field was
+ * unset, and no condition held. */
+struct announcement {
+    const char *name;
+    const struct field_path *changed; /* of the view */
+    size_t changed_count;
+    const struct condition *when; /* both sides start at the view */
+    size_t when_count;
+};
+
 struct view {
     const char *name; /* URL segment */
     uint16_t number;  /* in the set, by name: part of the store's keys */
@@ -200,6 +211,8 @@ struct view {
     int32_t utc_offset_s;
     const struct first_load *first_loads; /* as written */
     size_t first_load_count;
+    const struct announcement *announcements; /* as written */
+    size_t announcement_count;
     const struct view_set *set;
 };
 
