@@ -3,6 +3,8 @@
  * are stored as numbers: the order of the names in layout.h is part of the format. */
 #include "schema/store/layout.h"
 
+#include <assert.h>
+
 /* --- numbers --- */
 
 static void put_big_endian(struct buf *out, uint64_t number, unsigned bytes)
@@ -360,6 +362,81 @@ int layout_parse_parked_event(struct span value, struct parked_event *ret_event,
     if (!is_whole(&input) || reason >= ARRAY_COUNT(park_reason_names) || flags > (PARKED_HAS_KEY | PARKED_IS_NULL))
         return broken(err, "a parked event", value);
     *ret_event = event;
+    return 0;
+}
+
+/* --- pending announcements --- */
+
+enum { OWNER_HASH_BYTES = 8, LOG_PLACE_BYTES = 14 };
+
+static void put_log_place(uint16_t topic, int32_t partition, int64_t offset, struct buf *out)
+{
+    put_big_endian(out, topic, 2);
+    put_big_endian(out, (uint32_t)partition, 4);
+    put_big_endian(out, (uint64_t)offset, 8);
+}
+
+void layout_announcement_cache_key(const struct announcement_key *key, struct buf *out)
+{
+    put_big_endian(out, key->owner_hash, OWNER_HASH_BYTES);
+    put_log_place(key->topic, key->partition, key->offset, out);
+    put_big_endian(out, key->view_number, 2);
+    put_big_endian(out, key->view_key_hash, 8);
+    put_big_endian(out, key->ordinal, 2);
+}
+
+void layout_announcement_row_key(struct span cache_key, uint8_t ret_row_key[ANNOUNCEMENT_KEY_BYTES])
+{
+    const uint8_t *at = span_bytes(cache_key);
+
+    assert(cache_key.len == ANNOUNCEMENT_KEY_BYTES);
+    memcpy(ret_row_key, at + OWNER_HASH_BYTES, LOG_PLACE_BYTES);
+    memcpy(ret_row_key + LOG_PLACE_BYTES, at, OWNER_HASH_BYTES);
+    memcpy(ret_row_key + LOG_PLACE_BYTES + OWNER_HASH_BYTES, at + LOG_PLACE_BYTES + OWNER_HASH_BYTES,
+           ANNOUNCEMENT_KEY_BYTES - LOG_PLACE_BYTES - OWNER_HASH_BYTES);
+}
+
+void layout_announcement_prefix(uint16_t topic, int32_t partition, int64_t offset, struct buf *out)
+{
+    put_log_place(topic, partition, offset, out);
+}
+
+int layout_parse_announcement_key(struct span row_key, struct announcement_key *ret_key, struct err *err)
+{
+    struct input input = input_of(row_key);
+    struct announcement_key key;
+
+    key.topic = (uint16_t)take_big_endian(&input, 2);
+    key.partition = (int32_t)take_big_endian(&input, 4);
+    key.offset = (int64_t)take_big_endian(&input, 8);
+    key.owner_hash = take_big_endian(&input, OWNER_HASH_BYTES);
+    key.view_number = (uint16_t)take_big_endian(&input, 2);
+    key.view_key_hash = take_big_endian(&input, 8);
+    key.ordinal = (uint16_t)take_big_endian(&input, 2);
+    if (!is_whole(&input) || key.partition < 0 || key.offset < 0)
+        return broken(err, "an announcement's key", row_key);
+    *ret_key = key;
+    return 0;
+}
+
+void layout_announcement(const struct pending_announcement *announcement, struct buf *out)
+{
+    put_little_endian(out, (uint64_t)announcement->event_time_ms, 8);
+    put_little_endian(out, (uint64_t)announcement->written_at_ms, 8);
+    buf_add_span(out, announcement->view_key);
+}
+
+int layout_parse_announcement(struct span value, struct pending_announcement *ret_announcement, struct err *err)
+{
+    struct input input = input_of(value);
+    struct pending_announcement announcement;
+
+    announcement.event_time_ms = (int64_t)take_little_endian(&input, 8);
+    announcement.written_at_ms = (int64_t)take_little_endian(&input, 8);
+    if (input.is_short)
+        return broken(err, "an announcement", value);
+    announcement.view_key = span_of(input.at, input.left);
+    *ret_announcement = announcement;
     return 0;
 }
 

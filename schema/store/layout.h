@@ -11,7 +11,10 @@
  * TABLE_POSITIONS  topic (2) | partition (4) | range (1)  ->  position
  * TABLE_PARTITIONS topic (2) | partition (4)  ->  partition
  * TABLE_BUCKETS    view number (2) | bucket (2)  ->  count (8), sum (16)
- *                  bucket = the top BUCKET_BITS of the owner hash: one stretch of TABLE_VIEWS. */
+ *                  bucket = the top BUCKET_BITS of the owner hash: one stretch of TABLE_VIEWS.
+ * TABLE_ANNOUNCEMENTS  topic (2) | partition (4) | offset (8) | owner hash (8) | view number (2) | hash of the view's key
+ *                  (8) | number in the view (2)  ->  pending announcement
+ *                  In the order in which they are told and let go; a replay makes the same row. */
 #ifndef TARN_STORE_LAYOUT_H
 #define TARN_STORE_LAYOUT_H
 
@@ -21,7 +24,7 @@
 #include "schema/base/span.h"
 
 enum {
-    FORMAT_VERSION = 1,
+    FORMAT_VERSION = 2,
     RANGE_COUNT = 16, /* ranges of owners, each with positions of its own; a power of two */
     BUCKET_BITS = 10,
     VIEW_KEY_PREFIX_BYTES = 10,
@@ -145,6 +148,39 @@ MUST_CHECK int layout_parse_parked_key(struct span row_key, struct parked_key *r
 void layout_parked_event(const struct parked_event *event, struct buf *out);
 /* Spans point into value. */
 MUST_CHECK int layout_parse_parked_event(struct span value, struct parked_event *ret_event, struct err *err);
+
+/* --- pending announcements --- */
+
+/* The event that made it stands at topic, partition and offset. */
+struct announcement_key {
+    uint64_t owner_hash;
+    uint16_t topic;
+    int32_t partition;
+    int64_t offset;
+    uint16_t view_number;
+    uint64_t view_key_hash; /* hash64 of the encoded key */
+    uint16_t ordinal;       /* in the view's announcements */
+};
+
+struct pending_announcement {
+    int64_t event_time_ms; /* the record's */
+    int64_t written_at_ms; /* wall clock, inside the transaction that made it visible */
+    struct span view_key;  /* encoded */
+};
+
+enum { ANNOUNCEMENT_KEY_BYTES = 34 };
+
+/* In the cache the owner's hash stands first, as in all its tables' keys; layout_announcement_row_key() makes the
+ * table's key of it. */
+void layout_announcement_cache_key(const struct announcement_key *key, struct buf *out);
+void layout_announcement_row_key(struct span cache_key, uint8_t ret_row_key[ANNOUNCEMENT_KEY_BYTES]);
+/* Where a partition's rows begin, from an offset on. */
+void layout_announcement_prefix(uint16_t topic, int32_t partition, int64_t offset, struct buf *out);
+MUST_CHECK int layout_parse_announcement_key(struct span row_key, struct announcement_key *ret_key, struct err *err);
+void layout_announcement(const struct pending_announcement *announcement, struct buf *out);
+/* The span points into value. */
+MUST_CHECK int layout_parse_announcement(struct span value, struct pending_announcement *ret_announcement,
+                                         struct err *err);
 
 /* --- digests --- */
 

@@ -27,6 +27,7 @@ enum store_table {
     TABLE_POSITIONS,  /* per topic, partition and range */
     TABLE_PARTITIONS, /* per topic and partition: log end, when it was seen, state */
     TABLE_BUCKETS,    /* digests, cut by owner */
+    TABLE_ANNOUNCEMENTS, /* what is visible and isn't known to have been told */
     TABLE_COUNT,
 };
 
@@ -106,6 +107,9 @@ uint64_t store_read_version(const struct store_reader *reader);
 MUST_CHECK int store_find(struct store_reader *reader, enum store_table table, struct span key, struct span *ret_value,
                           struct err *err);
 
+/* How many rows a table has. */
+size_t store_read_count(struct store_reader *reader, enum store_table table);
+
 /* Walks the keys that begin with prefix, in order, from the first one >= from (an empty span: from the prefix).
  * next returns ERR_ABSENT at the end. Keys and values die with the snapshot; close before store_read_end(). */
 MUST_CHECK int store_cursor_open(struct store_reader *reader, enum store_table table, struct span prefix,
@@ -125,6 +129,12 @@ MUST_CHECK int store_write_begin(struct store *store, struct store_writer **ret_
 MUST_CHECK int store_put(struct store_writer *writer, enum store_table table, struct span key, struct span value,
                          struct err *err);
 MUST_CHECK int store_delete(struct store_writer *writer, enum store_table table, struct span key, struct err *err);
+
+/* The row with the first key >= from; spans die with the next put or delete. ERR_ABSENT: there is none. */
+MUST_CHECK int store_writer_next(struct store_writer *writer, enum store_table table, struct span from,
+                                 struct span *ret_key, struct span *ret_value, struct err *err);
+/* How many rows the table has, as this writer sees it. */
+size_t store_writer_count(struct store_writer *writer, enum store_table table);
 
 /* What this writer would leave behind if it committed now. As store_find(); dies with the next put or delete. */
 MUST_CHECK int store_writer_find(struct store_writer *writer, enum store_table table, struct span key,

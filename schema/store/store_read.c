@@ -87,6 +87,14 @@ int store_find(struct store_reader *reader, enum store_table table, struct span 
     return environment_find(reader->store, reader->txn, table, key, ret_value, err);
 }
 
+size_t store_read_count(struct store_reader *reader, enum store_table table)
+{
+    MDB_stat stat;
+
+    assert(reader->has_snapshot);
+    return mdb_stat(reader->txn, reader->store->tables[table], &stat) == 0 ? stat.ms_entries : 0;
+}
+
 int store_cursor_open(struct store_reader *reader, enum store_table table, struct span prefix, struct span from,
                       struct store_cursor **ret_cursor, struct err *err)
 {

@@ -162,6 +162,34 @@ int store_delete(struct store_writer *writer, enum store_table table, struct spa
     return delete_row(writer, table, key, err);
 }
 
+int store_writer_next(struct store_writer *writer, enum store_table table, struct span from, struct span *ret_key,
+                      struct span *ret_value, struct err *err)
+{
+    MDB_val key = val_of(from);
+    MDB_val value;
+    int rc = 0;
+
+    assert(!writer->has_failed && from.len <= ENVIRONMENT_KEY_BYTES_MAX);
+    if (writer->cursors[table] == NULL)
+        rc = mdb_cursor_open(writer->txn, writer->store->tables[table], &writer->cursors[table]);
+    if (rc == 0)
+        rc = mdb_cursor_get(writer->cursors[table], &key, &value, from.len > 0 ? MDB_SET_RANGE : MDB_FIRST);
+    if (rc == MDB_NOTFOUND)
+        return ERR_ABSENT;
+    if (rc != 0)
+        return write_failed(writer, rc, table, err);
+    *ret_key = span_of_val(key);
+    *ret_value = span_of_val(value);
+    return 0;
+}
+
+size_t store_writer_count(struct store_writer *writer, enum store_table table)
+{
+    MDB_stat stat;
+
+    return mdb_stat(writer->txn, writer->store->tables[table], &stat) == 0 ? stat.ms_entries : 0;
+}
+
 int store_writer_find(struct store_writer *writer, enum store_table table, struct span key, struct span *ret_value,
                       struct err *err)
 {

@@ -573,6 +573,7 @@ static void another_format_version_is_refused_and_left_as_it_is(void **state)
     MDB_txn *txn;
     MDB_dbi meta;
     uint32_t version = FORMAT_VERSION + 1;
+    char *told = mem_format("format version %d, and this program knows version %d", FORMAT_VERSION + 1, FORMAT_VERSION);
     MDB_val key = {6, (void *)(uintptr_t)"format"};
     MDB_val value = {sizeof(version), &version};
 
@@ -589,7 +590,8 @@ static void another_format_version_is_refused_and_left_as_it_is(void **state)
 
     read_file(fixture->folder, "data.mdb", &before);
     assert_int_equal(store_open(fixture->folder, &read_only, &fixture->store, &err), ERR_INPUT);
-    assert_non_null(strstr(err.text, "format version 2, and this program knows version 1"));
+    assert_non_null(strstr(err.text, told));
+    free(told);
     assert_int_equal(store_open(fixture->folder, &read_write, &fixture->store, &err), ERR_INPUT);
     read_file(fixture->folder, "data.mdb", &after);
     assert_true(span_equal(buf_span(&before), buf_span(&after)));
