@@ -183,6 +183,12 @@ static int install(struct attempt *event, const struct projection_effects *effec
 
     for (size_t i = 0; i < effects->change_count; i++) {
         const struct view_change *change = &effects->changes[i];
+        if (event->incoming->is_news) {
+            int rc = announcing_note(applier->rows, &event->incoming->at, event->incoming->time_ms, change,
+                                     &applier->arena, err);
+            if (rc < 0)
+                return rc;
+        }
         buf_clear(&applier->key);
         layout_view_key(owner_hash, change->view->number, change->key, &applier->key);
         if (change->is_gone) {

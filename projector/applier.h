@@ -5,6 +5,7 @@
 #ifndef TARN_PROJECTOR_APPLIER_H
 #define TARN_PROJECTOR_APPLIER_H
 
+#include "projector/announcing.h"
 #include "projector/erasures.h"
 #include "projector/intake.h"
 #include "projector/parked.h"

@@ -16,6 +16,7 @@
 
 struct flusher {
     struct store *store;
+    struct announcing *announcing;
     const struct clock_port *clock;
     pthread_t thread;
     pthread_mutex_t mutex;
@@ -33,7 +34,8 @@ enum { GIVE_UP_ROWS = 256, STALE_READERS_EVERY_US = 10 * 1000 * 1000 };
 static void *run(void *self);
 static void write_job(struct flusher *flusher, struct job *job);
 
-int flusher_open(struct store *store, const struct clock_port *clock, struct flusher **ret_flusher, struct err *err)
+int flusher_open(struct store *store, struct announcing *announcing, const struct clock_port *clock,
+                 struct flusher **ret_flusher, struct err *err)
 {
     int event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (event_fd < 0)
@@ -41,6 +43,7 @@ int flusher_open(struct store *store, const struct clock_port *clock, struct flu
 
     struct flusher *flusher = mem_zero(1, sizeof(*flusher));
     flusher->store = store;
+    flusher->announcing = announcing;
     flusher->clock = clock;
     flusher->event_fd = event_fd;
     pthread_mutex_init(&flusher->mutex, NULL);
@@ -142,7 +145,10 @@ static int put_rows_of(struct flusher *flusher, struct store_writer *writer, con
         }
         if (i % GIVE_UP_ROWS == 0 && atomic_load_explicit(&flusher->gives_up, memory_order_relaxed))
             return err_set(err, ERR_AGAIN, "the process stops");
-        if (item->value == NULL)
+        if (table == TABLE_ANNOUNCEMENTS)
+            rc = announcing_put(flusher->announcing, writer, cache_row_key(item->row),
+                                span_of(item->value->bytes, item->value->len), err);
+        else if (item->value == NULL)
             rc = store_delete(writer, table, cache_row_key(item->row), err);
         else
             rc = store_put(writer, table, cache_row_key(item->row),
@@ -205,8 +211,12 @@ static void write_job(struct flusher *flusher, struct job *job)
     if (rc == 0)
         rc = put_positions(writer, job, &job->err);
     if (rc == 0)
+        rc = announcing_let_go(flusher->announcing, writer, &job->err);
+    if (rc == 0)
         rc = store_commit(&writer, &job->err);
     store_abort(&writer);
+    if (rc == 0)
+        announcing_committed(flusher->announcing);
     job->rc = rc;
 
     int64_t end_us = clock_monotonic_us(flusher->clock);

@@ -5,13 +5,15 @@
 #ifndef TARN_PROJECTOR_FLUSHER_H
 #define TARN_PROJECTOR_FLUSHER_H
 
+#include "projector/announcing.h"
 #include "projector/job.h"
 #include "schema/base/clock.h"
 
 struct flusher;
 
-MUST_CHECK int flusher_open(struct store *store, const struct clock_port *clock, struct flusher **ret_flusher,
-                            struct err *err);
+/* announcing: NULL where nothing is announced. */
+MUST_CHECK int flusher_open(struct store *store, struct announcing *announcing, const struct clock_port *clock,
+                            struct flusher **ret_flusher, struct err *err);
 
 /* Gives up the job in flight unless its commit has begun, ends the thread. */
 void flusher_close(struct flusher **flusher);

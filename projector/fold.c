@@ -136,6 +136,9 @@ static void route(struct fold *fold, const struct record *records, size_t count)
         struct partition *partition = followed(fold, record);
         if (i + AHEAD < count)
             __builtin_prefetch(records[i + AHEAD].key.at);
+        if (partition != NULL && record->is_partition_end)
+            announcing_end_reached(fold->surroundings.options->announcing, record->topic, record->partition,
+                                   record->offset);
         if (partition == NULL || record->is_partition_end ||
             !positions_is_next(fold->positions, partition, record->offset))
             continue;

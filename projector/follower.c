@@ -237,6 +237,11 @@ static int open_parts(struct follower *follower, struct err *err)
         rc = kafka_watch_open(&kafka, shaping->topics, shaping->topic_count, &follower->watch, err);
     if (rc < 0)
         return rc;
+    if (follower->options.announcer != NULL)
+        rc = announcer_join(follower->options.announcer, follower->name, follower->store, follower->views, shaping,
+                            &follower->announcing, err);
+    if (rc < 0)
+        return rc;
     follower->source = kafka_source_port(follower->kafka);
     struct materializer_options options = {
         .store = follower->store,
@@ -244,6 +249,7 @@ static int open_parts(struct follower *follower, struct err *err)
         .settings = shaping,
         .source = &follower->source,
         .directory = settings->store,
+        .announcing = follower->announcing,
         .dropped = follower->options.dropped,
         .memory_bytes = follower->options.memory_bytes / 4 * 3,
         .park_limit = (size_t)settings->park_limit,
@@ -288,6 +294,7 @@ static void close_parts(struct follower *follower)
 {
     keeper_free(&follower->keeper);
     materializer_close(&follower->materializer);
+    announcer_leave(follower->options.announcer, &follower->announcing);
     kafka_watch_close(&follower->watch);
     kafka_source_close(&follower->kafka);
     view_set_free(&follower->views);

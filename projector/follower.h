@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 
+#include "projector/announcer.h"
 #include "projector/materializer.h"
 #include "projector/run_settings.h"
 #include "projector/throttle.h"
@@ -25,6 +26,7 @@ struct follower_options {
     const struct clock_port *clock;
     struct dropped *dropped;   /* shared by all */
     struct pressure *pressure; /* shared by all: what the live ones suffer */
+    struct announcer *announcer; /* shared by all; NULL: nothing is announced */
     size_t memory_bytes;       /* its part of --memory */
     bool is_incumbent;         /* --group is its consumer group, and its lines in the log don't say whose they are */
 };

@@ -435,6 +435,7 @@ static int take_turn(struct follower *follower, struct err *err)
         rc = keeper_turn(follower->keeper, err);
     if (rc < 0)
         return rc;
+    announcing_look(follower->announcing, follower->positions, follower->is_ready);
     size_t room = room_for(follower);
     if (room == 0)
         wait_ms(follower, follower->hold.is_on ? 1 : PAUSE_MS);

@@ -36,6 +36,8 @@ int follower_set_open(struct follower_set *set, const struct run_settings *setti
     if (rc == 0)
         rc = dropped_open(settings->store, &set->dropped, err);
     if (rc == 0)
+        rc = announcements_open(settings, &set->serving, clock, &set->announcements, err);
+    if (rc == 0)
         rc = generation_list(settings->store, &names, &count, err);
     for (size_t pass = 0; pass < 2; pass++) /* the served ones first */
         for (size_t i = 0; rc == 0 && i < count; i++)
@@ -57,6 +59,7 @@ bool follower_set_close(struct follower_set *set)
     for (size_t i = 0; i < set->count; i++)
         free(set->slots[i]);
     free(set->slots);
+    announcements_close(&set->announcements);
     dropped_close(&set->dropped);
     *set = (struct follower_set){.count = 0};
     return true;
@@ -96,7 +99,10 @@ struct follower *follower_set_find(const struct follower_set *set, const char *n
 
 int follower_set_look_at_serving(struct follower_set *set, struct err *err)
 {
-    return serving_read(set->settings->store, &set->serving, err);
+    int rc = serving_read(set->settings->store, &set->serving, err);
+    if (rc == 0)
+        announcer_set_serving(announcements_announcer(set->announcements), &set->serving);
+    return rc;
 }
 
 /* --- memory ------------------------------------------------------------------------------------------------------- */
@@ -162,6 +168,7 @@ static int open_follower(struct follower_set *set, struct follower_slot *slot, s
         .clock = set->clock,
         .dropped = set->dropped,
         .pressure = &set->pressure,
+        .announcer = announcements_announcer(set->announcements),
         .memory_bytes = slot->memory_bytes,
         .is_incumbent = strcmp(slot->name, serving_incumbent(&set->serving)) == 0,
     };

@@ -7,6 +7,7 @@
 #ifndef TARN_PROJECTOR_FOLLOWER_SET_H
 #define TARN_PROJECTOR_FOLLOWER_SET_H
 
+#include "projector/announcements.h"
 #include "projector/follower.h"
 #include "schema/store/serving.h"
 
@@ -25,6 +26,7 @@ struct follower_set {
     const struct clock_port *clock;
     struct dropped *dropped;
     struct pressure pressure;
+    struct announcements *announcements; /* NULL: nothing is announced */
     struct serving serving;
     struct follower_slot **slots; /* a slot's address stays while it is there: a task lies in it */
     size_t count, capacity;

@@ -59,6 +59,7 @@ struct follower {
     struct kafka_source *kafka;
     struct kafka_watch *watch;
     struct record_source source;
+    struct announcing *announcing; /* NULL: nothing is announced */
     struct materializer *materializer;
     struct positions *positions;
     struct keeper *keeper;

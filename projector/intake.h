@@ -14,6 +14,7 @@ struct incoming {
     struct parked_key at; /* where it stands in the log, and its unit's hash */
     bool has_key;
     bool is_null;
+    bool is_news; /* what it changes is announced (announcing.h) */
     int64_t time_ms;
     struct span key;
     struct span type; /* empty: not known */

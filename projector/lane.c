@@ -152,6 +152,7 @@ static int handle(struct lane *lane, const struct routed *routed, struct err *er
         return 0;
     }
     struct incoming incoming = intake_incoming(lane->surroundings->intake, options->source, record, routed->unit_hash);
+    incoming.is_news = announcing_takes(options->announcing, options->source, record);
     int rc = applier_take(&lane->applier, &incoming, &outcome, &reason, &reason_text, err);
     if (rc < 0)
         return err_prefix(err, "%s/%d@%lld", options->settings->topics[record->topic], record->partition,

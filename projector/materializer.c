@@ -68,7 +68,7 @@ int materializer_open(const struct materializer_options *options, struct materia
     if (rc == 0)
         rc = load(m, err);
     if (rc == 0)
-        rc = flusher_open(options->store, options->clock, &m->flusher, err);
+        rc = flusher_open(options->store, options->announcing, options->clock, &m->flusher, err);
     if (rc < 0) {
         materializer_close(&m);
         return rc;

@@ -34,6 +34,7 @@
 #include "schema/view/plan.h"
 
 struct materializer;
+struct announcing;
 struct dropped;
 
 /* What the loop may want to tell people. Every function may be NULL; called from within materializer_handle(), on any of
@@ -50,6 +51,7 @@ struct materializer_options {
     const struct generation_settings *settings; /* likewise */
     const struct record_source *source;         /* only header() is called, by several threads; NULL: no headers */
     const char *directory;                      /* DIR, for decisions in DIR/control; NULL: none, or `dropped` */
+    struct announcing *announcing;              /* outlives it; NULL: nothing is announced */
     struct dropped *dropped;                    /* those decisions, shared with others; outlives it. NULL: its own */
     size_t memory_bytes; /* of the cache, jobs included; below MATERIALIZER_MEMORY_MIN it hardly caches */
     size_t park_limit;   /* parked events of one partition, waiting ones included */

@@ -6,6 +6,7 @@
 
 #include "ops/runtime/admin_listener.h"
 #include "ops/runtime/metrics.h"
+#include "projector/announcer_metrics.h"
 #include "projector/core_metrics.h"
 #include "schema/base/clock.h"
 #include "schema/base/mem.h"
@@ -80,6 +81,7 @@ static void print_metrics(void *self, struct buf *out)
 
     metrics_print(core_metrics, core_metric_count, out);
     metrics_print(table, ARRAY_COUNT(table), out);
+    metrics_print(announcer_metrics, announcer_metric_count, out);
 }
 
 /* --- what the supervisor tells ------------------------------------------------------------------------------------ */

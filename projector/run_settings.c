@@ -123,7 +123,20 @@ const struct config_option run_options[] = {
      .help = "The consumer group whose committed offsets show the lag to Kafka's own tools; no group is joined. "
              "Default: tarn-GENERATION."},
     LATER("shard", "I/N: the partitions of one of N projectors."),
-    LATER("announce-topic", "The topic of announcements."),
+    {.name = "announce-topic",
+     .kind = CONFIG_TEXT,
+     .offset = AT(announce_topic),
+     .placeholder = "TOPIC",
+     .help = "Where views with `announce` tell which of their changes can be seen now, a tarn.Announcement each. Only a "
+             "projector with this option announces: one of all that feed the same screens should have it."},
+    {.name = "announce-backlog",
+     .kind = CONFIG_INTEGER,
+     .offset = AT(announce_backlog),
+     .placeholder = "ANNOUNCEMENTS",
+     .fallback = "1000000",
+     .min = 1,
+     .max = 1000 * 1000 * 1000,
+     .help = "How many may wait for --announce-topic while it can't be written to; of more, the oldest are given up."},
     LATER("dedupe", "How long the ids of events are remembered."),
 };
 _Static_assert(ARRAY_COUNT(run_options) == RUN_OPTION_COUNT, "as many rows as the table is said to have");

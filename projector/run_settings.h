@@ -22,10 +22,12 @@ struct run_settings {
     struct config_list partitioners;
     struct config_list kafka;
     const char *group;
+    const char *announce_topic; /* NULL: nothing is announced */
+    int64_t announce_backlog;
     const char *refused; /* where the values of refused options would go */
 };
 
-enum { RUN_OPTION_COUNT = 21 };
+enum { RUN_OPTION_COUNT = 22 };
 extern const struct config_option run_options[];
 
 #endif

@@ -67,6 +67,7 @@ static int take_turn(struct supervisor *supervisor, struct run_admin *admin, str
     if (rc == 0 && now_us - supervisor->told_us >= TELL_EVERY_US) {
         supervisor->told_us = now_us;
         run_report_live(followers, &supervisor->said_live_fault);
+        announcements_note(followers->announcements);
     }
     if (now_us == supervisor->looked_us)
         run_report_admin(followers, admin);

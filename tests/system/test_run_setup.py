@@ -46,7 +46,7 @@ def test_an_unknown_kafka_setting_is_refused_without_its_value(store):
     assert "sasl.passwort" in told and "geheim" not in told
 
 
-@pytest.mark.parametrize("flag", ["--shard", "--announce-topic"])
+@pytest.mark.parametrize("flag", ["--shard"])
 def test_what_a_later_version_brings_is_refused_by_name(store, flag):
     assert flag in run(store, "all", flag, "0/2")
 

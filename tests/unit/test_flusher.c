@@ -35,7 +35,7 @@ static void open_bench(struct bench *bench)
     *bench = (struct bench){.folder = scratch_folder_make()};
     if (store_open(bench->folder, &options, &bench->store, &err) < 0)
         fail_msg("%s", err.text);
-    assert_int_equal(flusher_open(bench->store, &clock_system, &bench->flusher, &err), 0);
+    assert_int_equal(flusher_open(bench->store, NULL, &clock_system, &bench->flusher, &err), 0);
     use_cache(bench, cache_new(1 << 20, NULL, 0));
     positions_init(&bench->positions, 1);
     assert_int_equal(positions_add(&bench->positions, 0, 0, 0, PARTITION_FOLLOWING, &bench->partition, &err), 0);
