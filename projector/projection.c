@@ -308,7 +308,7 @@ static int key_value(struct projection *run, const struct handler *handler, size
     const struct assignment *key = &handler->keys[index];
     const ProtobufCMessage *start = key->source.from_element ? run->scope.element : run->scope.event;
     if (key->shortcut.bytes != 0 && !key->shortcut.is_asked && start != NULL) {
-        *ret_value = message_get_item(field, message_at(start, key->shortcut.from));
+        *ret_value = shortcut_value(&key->shortcut, field, start);
         return 0;
     }
 

@@ -121,7 +121,7 @@ static int pick_steps(const struct handler *handler, const struct source_scope *
             const struct shortcut *shortcut = &step->brackets[n].shortcut;
             const ProtobufCMessage *start = step->brackets[n].source.from_element ? scope->element : scope->event;
             if (shortcut->bytes != 0 && start != NULL && shortcut_has_value(shortcut, start)) {
-                steps[i].values[n] = message_get_item(bracket, message_at(start, shortcut->from));
+                steps[i].values[n] = shortcut_value(shortcut, bracket, start);
                 continue;
             }
             int rc = source_read(&step->brackets[n].source, scope, &sourced);
@@ -159,8 +159,7 @@ static ProtobufCMessage *append_element(ProtobufCMessage *message, const struct 
 {
     ProtobufCMessage *element = message_new(list->message, arena);
 
-    message_set_item(list, message_list_append(message, list, arena),
-                     (struct value){.kind = VALUE_MESSAGE, .message = element});
+    *(ProtobufCMessage **)message_list_append(message, list, arena) = element;
     return element;
 }
 
@@ -183,8 +182,15 @@ static ProtobufCMessage *find_or_append(const struct picked_step *picked, Protob
     ProtobufCMessage *element = append_element(message, list, scope->arena);
     if (picked->step->rules != NULL)
         touched_add(touched, element, NULL);
-    for (size_t i = 0; i < picked->step->bracket_count; i++)
-        message_set(element, picked->step->brackets[i].target, picked->values[i]);
+    for (size_t i = 0; i < picked->step->bracket_count; i++) {
+        const struct field_type *bracket = picked->step->brackets[i].target;
+        struct value value = picked->values[i];
+        if (value.kind == VALUE_STRING && bracket->presence == PRESENCE_IMPLICIT)
+            *(ProtobufCBinaryData *)message_at(element, bracket->offset) =
+                (ProtobufCBinaryData){value.text.len, value.text.len > 0 ? (uint8_t *)(uintptr_t)value.text.at : NULL};
+        else
+            message_set(element, bracket, value);
+    }
     return element;
 }
 
@@ -224,6 +230,9 @@ static int effect_merge(const struct handler *handler, const struct source_scope
             take_shortcut(&assignment->shortcut, start, target);
             continue;
         }
+        if (assignment->shortcut.is_behind && start != NULL &&
+            *(void *const *)message_at(start, assignment->shortcut.from) == NULL)
+            continue;
         int rc = source_read(&assignment->source, scope, &sourced);
         if (rc < 0)
             return err_prefix(scope->fault->err, "%s", assignment->target->name);

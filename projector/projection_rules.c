@@ -12,6 +12,8 @@ static int apply_to_child(const struct message_rules *rules, const struct field_
 static int derive(const struct message_rules *rules, const struct derived_field *derived, ProtobufCMessage *message,
                   const struct source_scope *scope);
 
+static bool derive_shortly(const struct derived_field *derived, ProtobufCMessage *message);
+
 int rules_apply(const struct message_rules *rules, ProtobufCMessage *message, const struct touched *touched,
                 const struct source_scope *scope)
 {
@@ -38,6 +40,8 @@ int rules_apply(const struct message_rules *rules, ProtobufCMessage *message, co
     }
     for (size_t i = 0; i < rules->derived_count; i++) {
         if (list != NULL && list != rules->derived[i].list)
+            continue;
+        if (derive_shortly(&rules->derived[i], message))
             continue;
         int rc = derive(rules, &rules->derived[i], message, scope);
         if (rc < 0)
@@ -66,6 +70,56 @@ static int apply_to_child(const struct message_rules *rules, const struct field_
 }
 
 /* --- derived fields -------------------------------------------------------------------------------------------- */
+
+static int64_t plain_number(const ProtobufCMessage *message, const struct field_type *field)
+{
+    union message_item room;
+    const void *item = message_peek_item(message, field, &room);
+
+    return value_kind_of(field->kind) == VALUE_UINT ? (int64_t) *(const uint32_t *)item : *(const int32_t *)item;
+}
+
+/* False: it doesn't fit. */
+static bool set_plain_number(ProtobufCMessage *message, const struct field_type *field, int64_t number)
+{
+    bool is_unsigned = value_kind_of(field->kind) == VALUE_UINT;
+
+    if (number < (is_unsigned ? 0 : INT32_MIN) || number > (is_unsigned ? (int64_t)UINT32_MAX : INT32_MAX))
+        return false;
+    *(uint32_t *)message_at(message, field->offset) = (uint32_t)number;
+    return true;
+}
+
+/* False: there is no shortcut, or a number that doesn't fit. A sum of numbers of 4 bytes fits into 8, for a list has less
+ * than 2^31 elements. */
+static bool derive_shortly(const struct derived_field *derived, ProtobufCMessage *message)
+{
+    ProtobufCMessage *const *items = (ProtobufCMessage *const *)*message_list_items(message, derived->list);
+    size_t count = *message_list_count(message, derived->list);
+    union message_item none = {.text = {0, NULL}};
+    union message_item room;
+    int64_t number = 0;
+
+    switch (derived->shortcut) {
+    case DERIVED_SHORTCUT_NONE:
+        return false;
+    case DERIVED_SHORTCUT_COUNT:
+        return set_plain_number(message, derived->target, (int64_t)count);
+    case DERIVED_SHORTCUT_COUNT_WHERE:
+        for (size_t i = 0; i < count; i++)
+            number += condition_holds_plainly(&derived->where[0], items[i]);
+        return set_plain_number(message, derived->target, number);
+    case DERIVED_SHORTCUT_SUM:
+        for (size_t i = 0; i < count; i++)
+            number += plain_number(items[i], derived->value.fields[0]);
+        return set_plain_number(message, derived->target, number);
+    case DERIVED_SHORTCUT_FIRST_TEXT:
+        memcpy(message_at(message, derived->target->offset),
+               count > 0 ? message_peek_item(items[0], derived->value.fields[0], &room) : &none, sizeof(none.text));
+        return true;
+    }
+    return false;
+}
 
 /* What the elements seen so far come to. */
 struct derivation_state {
@@ -108,20 +162,6 @@ static int take_element(const struct derived_field *derived, struct value value,
     return 0;
 }
 
-/* One field of 4 bytes that holds a whole number and is always there. */
-static bool is_plain_number(const struct field_path *path)
-{
-    return path->count == 1 && path->fields[0]->presence == PRESENCE_IMPLICIT && path->fields[0]->element_size == 4 &&
-           (value_kind_of(path->fields[0]->kind) == VALUE_INT || value_kind_of(path->fields[0]->kind) == VALUE_UINT);
-}
-
-static int64_t plain_number(const ProtobufCMessage *message, const struct field_type *field, union message_item *room)
-{
-    const void *item = message_peek_item(message, field, room);
-
-    return value_kind_of(field->kind) == VALUE_UINT ? (int64_t) *(const uint32_t *)item : *(const int32_t *)item;
-}
-
 static int walk_list(const struct derived_field *derived, const ProtobufCMessage *message,
                      const struct source_scope *scope, struct derivation_state *state)
 {
@@ -129,28 +169,13 @@ static int walk_list(const struct derived_field *derived, const ProtobufCMessage
     const uint8_t *items = *message_list_items(message, list);
     ProtobufCMessage **messages = (ProtobufCMessage **)*message_list_items(message, list);
     size_t count = *message_list_count(message, list);
-    struct source_scope inside = *scope;
 
-    if (derived->derivation == DERIVE_COUNT && derived->where_count == 0) {
-        state->count = count;
-        return 0;
-    }
-    if (derived->derivation == DERIVE_COUNT && derived->where_count == 1 && derived->where[0].is_plain) {
-        for (size_t i = 0; i < count; i++)
-            state->count += condition_holds_plainly(&derived->where[0], messages[i]);
-        return 0;
-    }
-    if (derived->derivation == DERIVE_SUM && derived->where_count == 0 && is_plain_number(&derived->value)) {
-        union message_item room;
-        for (size_t i = 0; i < count; i++)
-            state->sum.whole += plain_number(messages[i], derived->value.fields[0], &room);
-        return 0;
-    }
     for (size_t i = 0; i < count && !state->is_done; i++) {
         struct value value = list->kind == KIND_MESSAGE
                                  ? (struct value){.kind = VALUE_MESSAGE, .message = messages[i]}
                                  : message_get_item(list, items + i * list->element_size);
         if (derived->where_count > 0 && value.kind == VALUE_MESSAGE) {
+            struct source_scope inside = *scope;
             bool hold;
             inside.event = value.message;
             inside.element = value.message;
@@ -180,13 +205,7 @@ static int derive(const struct message_rules *rules, const struct derived_field 
     if (rc < 0)
         return rc;
 
-    const struct field_type *target = derived->target;
     bool is_count = derived->derivation == DERIVE_COUNT;
-    if (is_count && state.count <= INT32_MAX && target->presence == PRESENCE_IMPLICIT && target->element_size == 4 &&
-        number_kind_is_whole(target->kind)) { /* as nearly all of them are */
-        *(uint32_t *)message_at(message, target->offset) = (uint32_t)state.count;
-        return 0;
-    }
     if (is_count)
         state.sum = (struct number){false, (whole_number)state.count, 0};
     if (is_count || derived->derivation == DERIVE_SUM) {

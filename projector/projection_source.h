@@ -79,6 +79,17 @@ static inline bool condition_holds_plainly(const struct condition *condition, co
     return comparison_holds(condition->comparison, (number > condition->plain) - (number < condition->plain));
 }
 
+/* The value that a shortcut finds; it has bytes, and there is a value. */
+static inline struct value shortcut_value(const struct shortcut *shortcut, const struct field_type *target,
+                                          const ProtobufCMessage *start)
+{
+    const ProtobufCBinaryData *text = message_at(start, shortcut->from);
+
+    if (target->kind == KIND_STRING)
+        return (struct value){.kind = VALUE_STRING, .text = {text->data, text->len}};
+    return message_get_item(target, text);
+}
+
 /* Whether all of them hold. A side that isn't set, or NaN, makes every comparison false but !=. */
 MUST_CHECK int conditions_hold(const struct condition *conditions, size_t count, const struct source_scope *scope,
                                bool *ret_hold);

@@ -184,6 +184,8 @@ static void complete_entry(ProtobufCMessage *entry, const struct message_type *t
 /* Where a value goes, with the field marked as set. */
 static inline void *place_for(struct decoder *decoder, ProtobufCMessage *message, const struct field_type *field)
 {
+    if (field->presence == PRESENCE_IMPLICIT)
+        return message_at(message, field->offset);
     if (field->presence == PRESENCE_REPEATED)
         return list_add(message, field, decoder->arena);
     if (field->presence == PRESENCE_ONEOF)

@@ -221,6 +221,20 @@ static uint8_t *write_list(struct encoder *encoder, const ProtobufCMessage *mess
     return write_varint((uint64_t)field->number << 3 | WIRE_LENGTH, start);
 }
 
+/* With its tag; not empty. */
+static inline uint8_t *write_text(struct encoder *encoder, uint32_t tag, const ProtobufCBinaryData *text, uint8_t *start)
+{
+    start = ensure_room(encoder, start, text->len + HEAD_BYTES_MAX) - text->len;
+    memcpy(start, text->data, text->len);
+    if ((tag | text->len) < 0x80) {
+        start -= 2;
+        start[0] = (uint8_t)tag;
+        start[1] = (uint8_t)text->len;
+        return start;
+    }
+    return write_varint(tag, write_varint(text->len, start));
+}
+
 static uint8_t *write_message(struct encoder *encoder, const ProtobufCMessage *message, uint8_t *start)
 {
     const struct message_type *type = message_type_of(message);
@@ -231,8 +245,13 @@ static uint8_t *write_message(struct encoder *encoder, const ProtobufCMessage *m
         return memcpy(start, bytes.at, bytes.len);
     }
 
-    for (size_t i = type->field_count; i-- > 0;) {
-        const struct field_type *field = &type->fields[i];
+    for (const struct field_type *field = type->fields + type->field_count; field-- > type->fields;) {
+        if (field->presence == PRESENCE_IMPLICIT && wire_of(field) == WIRE_LENGTH) { /* as most fields are */
+            const ProtobufCBinaryData *text = message_at(message, field->offset);
+            if (text->len > 0)
+                start = write_text(encoder, field->tag, text, start);
+            continue;
+        }
         if (!is_set(message, field))
             continue;
         if (field->presence == PRESENCE_REPEATED) {

@@ -1,5 +1,4 @@
-/* Most texts are ASCII throughout, which is quickly seen; the rest goes by the ranges that RFC 3629 gives for the
- * second byte. */
+/* By the ranges that RFC 3629 gives for the second byte. Most texts are ASCII throughout and never come here. */
 #include "schema/message/utf8.h"
 
 /* Length of the sequence that starts here, 0 when it isn't one. */
@@ -25,39 +24,11 @@ static size_t sequence_length(const uint8_t *at, size_t left)
     return length;
 }
 
-/* Eight bytes at a time; the last few once more with those before them, which costs less than one by one. */
-static inline bool is_ascii(const uint8_t *at, size_t len)
-{
-    uint64_t seen = 0;
-    uint64_t eight;
-    uint32_t four;
-    uint32_t last_four;
-
-    if (len >= 8) {
-        for (size_t i = 0; i + 8 < len; i += 8) {
-            memcpy(&eight, at + i, 8);
-            seen |= eight;
-        }
-        memcpy(&eight, at + len - 8, 8);
-        seen |= eight;
-    } else if (len >= 4) {
-        memcpy(&four, at, 4);
-        memcpy(&last_four, at + len - 4, 4);
-        seen = four | last_four;
-    } else {
-        for (size_t i = 0; i < len; i++)
-            seen |= at[i];
-    }
-    return (seen & UINT64_C(0x8080808080808080)) == 0;
-}
-
-bool utf8_is_valid(struct span text)
+bool utf8_is_valid_beyond_ascii(struct span text)
 {
     const uint8_t *at = text.at;
     size_t left = text.len;
 
-    if (is_ascii(at, left))
-        return true;
     while (left > 0) {
         size_t length = sequence_length(at, left);
         if (length == 0)

@@ -6,6 +6,7 @@
 
 #include "schema/view/convert.h"
 #include "schema/view/resolve.h"
+#include "schema/view/shortcut.h"
 #include "schema/view/suggestion.h"
 
 /* One field with options, while it is compiled. */
@@ -241,6 +242,7 @@ static void compile_derivation(struct rule_site *site, const struct derivation_o
         derived.where =
             resolve_conditions(&scope, site->options->where, site->options->n_where, "where", &derived.where_count);
     }
+    shortcut_of_derived(&derived);
     site->facts->derived[site->facts->derived_count++] = derived;
 }
 

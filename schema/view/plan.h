@@ -66,6 +66,7 @@ struct condition {
  * into the target's. */
 struct shortcut {
     uint8_t bytes;  /* of the value in memory: 4, 8 or 16; 0: no shortcut, it is evaluated and converted */
+    bool is_behind; /* bytes is 0, and `from` a pointer to a message: while that is NULL there is nothing to evaluate */
     bool is_asked;  /* from_has says whether there is a value */
     bool is_marked; /* to_has says that there is */
     uint32_t from, from_has;
@@ -126,6 +127,15 @@ struct handler {
 
 enum derivation { DERIVE_COUNT, DERIVE_SUM, DERIVE_MIN, DERIVE_MAX, DERIVE_FIRST };
 
+/* What most derived fields are: a whole number of 4 bytes, or a text, that is always there, and comes of such. */
+enum derived_shortcut {
+    DERIVED_SHORTCUT_NONE,
+    DERIVED_SHORTCUT_COUNT,       /* of all elements */
+    DERIVED_SHORTCUT_COUNT_WHERE, /* with one condition, which is plain */
+    DERIVED_SHORTCUT_SUM,         /* of one field of all elements */
+    DERIVED_SHORTCUT_FIRST_TEXT,  /* one field of the first element */
+};
+
 /* A field that is a function of a list of the same message. Never a list itself, nor a member of a oneof. `sum` takes
  * numbers, but no fractions into an integer; `min` and `max` numbers, strings, bytes, Timestamps and Durations; `first`
  * whatever converts, messages of the target's own type alone, none of which holds the target's message again. */
@@ -136,6 +146,7 @@ struct derived_field {
     struct field_path value; /* inside an element; empty for count, and where a whole element or scalar is the value */
     const struct condition *where; /* left and right start at the element; no time() */
     size_t where_count;
+    enum derived_shortcut shortcut;
 };
 
 /* A list has a rule when it has order_by, limit or keep; without order_by it stays in the order of arrival, brackets

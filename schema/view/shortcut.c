@@ -30,10 +30,12 @@ static struct shortcut shortcut_between(const struct source *source, const struc
 {
     struct shortcut none = {.bytes = 0};
 
-    if (source->kind != SOURCE_PATH || source->path.count != 1)
+    if (source->kind != SOURCE_PATH || source->path.count == 0)
         return none;
     const struct field_type *from = source->path.fields[0];
-    if (from->kind != to->kind || !is_plain_presence(from->presence) || !is_plain_presence(to->presence) ||
+    if (from->kind == KIND_MESSAGE && from->presence == PRESENCE_EXPLICIT)
+        return (struct shortcut){.is_behind = true, .from = (uint32_t)from->offset};
+    if (source->path.count != 1 || from->kind != to->kind || !is_plain_presence(from->presence) || !is_plain_presence(to->presence) ||
         to->kind == KIND_FLOAT || to->kind == KIND_MESSAGE || to->kind == KIND_GROUP ||
         (to->kind == KIND_ENUM && !is_same_by_name(from->enumeration, to->enumeration)))
         return none;
@@ -105,5 +107,38 @@ void shortcut_of_condition(struct condition *condition)
         (kind == VALUE_INT || kind == VALUE_UINT || (kind == VALUE_ENUM && !field->enumeration->is_closed))) {
         condition->is_plain = true;
         condition->plain = kind == VALUE_UINT ? (int64_t)literal->natural : literal->integer;
+    }
+}
+
+/* --- derived fields --- */
+
+/* One field of 4 bytes that holds a whole number and is always there. */
+static bool is_plain_number(const struct field_type *field)
+{
+    enum value_kind kind = value_kind_of(field->kind);
+
+    return field->presence == PRESENCE_IMPLICIT && field->element_size == 4 && (kind == VALUE_INT || kind == VALUE_UINT);
+}
+
+static bool is_plain_text(const struct field_type *field)
+{
+    return field->presence == PRESENCE_IMPLICIT && field->kind == KIND_STRING;
+}
+
+void shortcut_of_derived(struct derived_field *derived)
+{
+    const struct field_type *value = derived->value.count == 1 ? derived->value.fields[0] : NULL;
+
+    derived->shortcut = DERIVED_SHORTCUT_NONE;
+    if (derived->derivation == DERIVE_COUNT && is_plain_number(derived->target)) {
+        if (derived->where_count == 0)
+            derived->shortcut = DERIVED_SHORTCUT_COUNT;
+        else if (derived->where_count == 1 && derived->where[0].is_plain)
+            derived->shortcut = DERIVED_SHORTCUT_COUNT_WHERE;
+    } else if (derived->where_count == 0 && value != NULL) {
+        if (derived->derivation == DERIVE_SUM && is_plain_number(derived->target) && is_plain_number(value))
+            derived->shortcut = DERIVED_SHORTCUT_SUM;
+        else if (derived->derivation == DERIVE_FIRST && is_plain_text(derived->target) && is_plain_text(value))
+            derived->shortcut = DERIVED_SHORTCUT_FIRST_TEXT;
     }
 }

@@ -10,4 +10,7 @@ void shortcuts_find(struct view_set *set);
 /* Fills in whether a condition is plain. */
 void shortcut_of_condition(struct condition *condition);
 
+/* Fills in the shortcut of a derived field whose conditions have theirs. */
+void shortcut_of_derived(struct derived_field *derived);
+
 #endif
