@@ -21,22 +21,26 @@ static int find_view(void *self, const struct view *view, struct span key, struc
                      bool *ret_is_erased, struct err *err);
 static int attempt(struct attempt *event, enum projection_part part, bool is_dry_run,
                    struct projection_effects *ret_effects, enum park_reason *ret_reason, struct err *err);
+static int take_new(struct applier *applier, const struct incoming *incoming, const struct intake_answer *answer,
+                    enum outcome *ret_outcome, enum park_reason *ret_reason, struct err *reason_text, struct err *err);
 static int overtake(struct attempt *event, enum outcome *ret_outcome, bool *ret_is_applied, struct err *err);
 static int is_all_erased(struct applier *applier, const struct incoming *incoming, const struct intake_answer *answer,
                          bool *ret_is_erased, struct err *err);
 static int is_pointless(struct applier *applier, const struct incoming *incoming, const struct intake_answer *answer,
                         bool *ret_is_pointless, struct err *err);
 static int forget_erased(struct applier *applier, uint64_t owner_hash, struct err *err);
+static int forget_ids(struct applier *applier, const struct incoming *incoming, struct err *err);
 static int park(struct applier *applier, const struct incoming *incoming, enum park_reason reason,
                 const struct err *reason_text, enum outcome *ret_outcome, struct err *err);
 
 void applier_init(struct applier *applier, const struct intake *intake, struct rows *rows, struct erasures *erasures,
-                  struct parked_units *parked, struct projection_limits limits)
+                  struct parked_units *parked, struct dedupe *dedupe, struct projection_limits limits)
 {
     *applier = (struct applier){.intake = intake,
                                 .rows = rows,
                                 .erasures = erasures,
                                 .parked = parked,
+                                .dedupe = dedupe,
                                 .limits = limits,
                                 .arena = ARENA_INIT,
                                 .key = BUF_INIT,
@@ -56,10 +60,6 @@ int applier_take(struct applier *applier, const struct incoming *incoming, enum 
                  enum park_reason *ret_reason, struct err *reason_text, struct err *err)
 {
     struct intake_answer answer = intake_judge(applier->intake, incoming, reason_text);
-    struct attempt event = {incoming, answer.plan, answer.event, applier};
-    enum projection_part part = PROJECT_ALL;
-    struct projection_effects effects;
-    enum outcome outcome = OUTCOME_APPLIED;
     int rc = 0;
 
     if (answer.verdict == INTAKE_SKIP_TYPE || answer.verdict == INTAKE_SKIP_NULL) {
@@ -74,9 +74,39 @@ int applier_take(struct applier *applier, const struct incoming *incoming, enum 
             return rc;
         }
     }
-    if (answer.verdict == INTAKE_BAD) {
-        *ret_reason = answer.reason;
-        return park(applier, incoming, answer.reason, reason_text, ret_outcome, err);
+    if (!dedupe_concerns(applier->dedupe, incoming))
+        return take_new(applier, incoming, &answer, ret_outcome, ret_reason, reason_text, err);
+
+    enum dedupe_finding finding = dedupe_find(applier->dedupe, incoming);
+    if (finding == DEDUPE_NEW)
+        rc = take_new(applier, incoming, &answer, ret_outcome, ret_reason, reason_text, err);
+    else
+        *ret_outcome = finding == DEDUPE_DUPLICATE ? OUTCOME_DUPLICATE : OUTCOME_REUSED_ID;
+    /* Behind all else, so that an erasure, which takes its owner's ids, leaves its own. */
+    if (rc == 0 && *ret_outcome != OUTCOME_PARTITION_FULL)
+        dedupe_note(applier->dedupe, incoming);
+    return rc;
+}
+
+void applier_pass_dropped(struct applier *applier, const struct incoming *incoming)
+{
+    if (dedupe_concerns(applier->dedupe, incoming))
+        dedupe_note(applier->dedupe, incoming);
+}
+
+/* One that isn't a duplicate. */
+static int take_new(struct applier *applier, const struct incoming *incoming, const struct intake_answer *answer,
+                    enum outcome *ret_outcome, enum park_reason *ret_reason, struct err *reason_text, struct err *err)
+{
+    struct attempt event = {incoming, answer->plan, answer->event, applier};
+    enum projection_part part = PROJECT_ALL;
+    struct projection_effects effects;
+    enum outcome outcome = OUTCOME_APPLIED;
+    int rc = 0;
+
+    if (answer->verdict == INTAKE_BAD) {
+        *ret_reason = answer->reason;
+        return park(applier, incoming, answer->reason, reason_text, ret_outcome, err);
     }
 
     if (parked_find(applier->parked, incoming->at.unit_hash, incoming->at.topic) != NULL) {
@@ -90,7 +120,7 @@ int applier_take(struct applier *applier, const struct incoming *incoming, enum 
         if (parked_find(applier->parked, incoming->at.unit_hash, incoming->at.topic) != NULL) {
             bool is_erased = false;
             if (erasures_know(applier->erasures, incoming->at.unit_hash))
-                rc = is_pointless(applier, incoming, &answer, &is_erased, err);
+                rc = is_pointless(applier, incoming, answer, &is_erased, err);
             if (rc < 0 || is_erased) {
                 *ret_outcome = OUTCOME_ERASED;
                 return rc;
@@ -206,7 +236,9 @@ static int install(struct attempt *event, const struct projection_effects *effec
     applier->erasure_count++;
     int rc = erasures_apply(applier->erasures, owner_hash, event->incoming->time_ms, effects->erasures,
                             effects->erasure_count, &is_new, err);
-    return rc == 0 && is_new ? forget_erased(applier, owner_hash, err) : rc;
+    if (rc == 0 && is_new)
+        rc = forget_erased(applier, owner_hash, err);
+    return rc == 0 && is_new ? forget_ids(applier, event->incoming, err) : rc;
 }
 
 static int attempt(struct attempt *event, enum projection_part part, bool is_dry_run,
@@ -334,6 +366,25 @@ static int forget_erased(struct applier *applier, uint64_t owner_hash, struct er
             break;
     }
     free(keys);
+    return rc;
+}
+
+/* An owner's ids are forgotten in the topics none of whose events can feed anything of his any more: what comes of
+ * those is dropped before anybody asks whether it is a duplicate. */
+static int forget_ids(struct applier *applier, const struct incoming *incoming, struct err *err)
+{
+    const struct intake_answer not_understood = {.plan = NULL};
+    int rc = 0;
+
+    for (size_t topic = 0; rc == 0 && topic < applier->dedupe->topic_count; topic++) {
+        const struct incoming any = {.at = {.unit_hash = incoming->at.unit_hash, .topic = (uint16_t)topic},
+                                     .has_key = true,
+                                     .key = incoming->key};
+        bool is_erased = false;
+        rc = is_all_erased(applier, &any, &not_understood, &is_erased, err);
+        if (rc == 0 && is_erased)
+            dedupe_forget_owner(applier->dedupe, incoming->at.unit_hash, (uint16_t)topic);
+    }
     return rc;
 }
 

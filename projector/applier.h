@@ -6,6 +6,7 @@
 #define TARN_PROJECTOR_APPLIER_H
 
 #include "projector/announcing.h"
+#include "projector/dedupe.h"
 #include "projector/erasures.h"
 #include "projector/intake.h"
 #include "projector/parked.h"
@@ -14,6 +15,8 @@ enum outcome {
     OUTCOME_APPLIED,
     OUTCOME_SKIPPED_TYPE, /* no handler names it */
     OUTCOME_SKIPPED_NULL,
+    OUTCOME_DUPLICATE,      /* its id was handled already */
+    OUTCOME_REUSED_ID,      /* likewise, but with another type or value */
     OUTCOME_ERASED,         /* for keys that are erased: dropped */
     OUTCOME_PARKED,         /* for a reason of its own */
     OUTCOME_WAITS,          /* parked behind another of its unit */
@@ -26,6 +29,7 @@ struct applier {
     struct rows *rows;
     struct erasures *erasures;
     struct parked_units *parked;
+    struct dedupe *dedupe;
     struct projection_limits limits;
     struct arena arena; /* of one event */
     struct buf key;     /* scratch */
@@ -35,13 +39,16 @@ struct applier {
 };
 
 void applier_init(struct applier *applier, const struct intake *intake, struct rows *rows, struct erasures *erasures,
-                  struct parked_units *parked, struct projection_limits limits);
+                  struct parked_units *parked, struct dedupe *dedupe, struct projection_limits limits);
 void applier_release(struct applier *applier);
 
 /* A record. *ret_reason and reason_text say why when it was parked for a reason of its own.
  * Errors are the store's: nothing that a record holds makes one. */
 MUST_CHECK int applier_take(struct applier *applier, const struct incoming *incoming, enum outcome *ret_outcome,
                             enum park_reason *ret_reason, struct err *reason_text, struct err *err);
+
+/* A record that someone has decided to drop: it was parked, so its id counts as handled. */
+void applier_pass_dropped(struct applier *applier, const struct incoming *incoming);
 
 /* Applies the events of a unit in order until one fails or none is left; what is applied is parked no more.
  * *ret_applied counts them. */

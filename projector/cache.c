@@ -493,6 +493,8 @@ void cache_thaw(struct cache *cache, struct cache_frozen_list *list)
         if (row->state == ROW_FROZEN) {
             row->state = ROW_CLEAN;
             lru_add(cache, row);
+            if (row->table == TABLE_IDS)
+                free_row(cache, row);
         }
     }
     list->count = 0;

@@ -98,8 +98,8 @@ struct cache_frozen_list {
 /* Moves the dirty rows of a range to the list (appended): they are frozen now. */
 void cache_freeze(struct cache *cache, unsigned range, struct cache_frozen_list *list);
 
-/* The job is committed, and the caller's next look at the store sees it: rows still frozen become clean. The list is
- * emptied. */
+/* The job is committed, and the caller's next look at the store sees it: rows still frozen become clean, and those of
+ * TABLE_IDS leave, for nobody looks for them here. The list is emptied. */
 void cache_thaw(struct cache *cache, struct cache_frozen_list *list);
 
 /* --- budget --- */

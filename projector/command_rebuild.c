@@ -27,6 +27,8 @@ struct rebuild_settings {
     const char *schema;
     struct config_list topics;
     struct config_list type_headers;
+    const char *dedupe_window;
+    struct config_list id_headers;
     struct config_list topic_types;
     const char *framing;
     const char *from;
@@ -61,6 +63,16 @@ static const struct config_option options[] = {
      .offset = offsetof(struct rebuild_settings, type_headers),
      .placeholder = "NAME",
      .help = "Other record headers that hold an event's type."},
+    {.name = "dedupe-window",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(struct rebuild_settings, dedupe_window),
+     .placeholder = "RECORDS",
+     .help = "Another window in which a record whose id was there before is skipped; 0: none is."},
+    {.name = "id-header",
+     .kind = CONFIG_LIST,
+     .offset = offsetof(struct rebuild_settings, id_headers),
+     .placeholder = "NAME",
+     .help = "Other record headers that hold an event's id."},
     {.name = "topic-type",
      .kind = CONFIG_PAIRS,
      .offset = offsetof(struct rebuild_settings, topic_types),
@@ -264,9 +276,11 @@ static int write_request(const struct rebuild_settings *settings, const struct g
                          struct err *err)
 {
     json_t *start = NULL;
-    int64_t percent = 0;
+    int64_t percent = 0, window = 0;
 
     int rc = rebuild_parse_from(settings->from, &start, err);
+    if (rc == 0 && settings->dedupe_window != NULL)
+        rc = rebuild_parse_window(settings->dedupe_window, &window, err);
     if (rc == 0 && settings->sample != NULL)
         rc = rebuild_parse_sample(settings->sample, &percent, err);
     if (rc == 0)
@@ -276,6 +290,9 @@ static int write_request(const struct rebuild_settings *settings, const struct g
         json_object_set_new(request, "beside", json_string(served->name)); /* another one, another rebuild */
         set_list(request, "topics", &settings->topics);
         set_list(request, "type_headers", &settings->type_headers);
+        set_list(request, "id_headers", &settings->id_headers);
+        if (settings->dedupe_window != NULL)
+            json_object_set_new(request, "dedupe_window", json_integer(window));
         set_list(request, "topic_types", &settings->topic_types);
         if (settings->framing != NULL)
             json_object_set_new(request, "framing", json_string(settings->framing));

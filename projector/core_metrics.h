@@ -14,6 +14,8 @@ extern struct core_counters {
     _Atomic int64_t replayed;        /* the store had them already */
     _Atomic int64_t skipped_type;    /* no handler names the type */
     _Atomic int64_t skipped_null;    /* a null value without a tombstone handler */
+    _Atomic int64_t skipped_duplicate; /* its id was handled already */
+    _Atomic int64_t skipped_reused;    /* likewise, but it holds something else */
     _Atomic int64_t skipped_dropped; /* someone decided to drop it */
     _Atomic int64_t erased;          /* for an erased key */
     _Atomic int64_t parked;          /* since the start */
@@ -26,6 +28,8 @@ extern struct core_counters {
     _Atomic int64_t cache_dirty_bytes;
     _Atomic int64_t cache_rows;
     _Atomic int64_t cache_evictions;
+    _Atomic int64_t known_ids;
+    _Atomic int64_t known_ids_bytes;
     _Atomic int64_t store_reads;     /* cache misses */
     _Atomic int64_t is_stalled;
     _Atomic int64_t is_catching_up;

@@ -307,6 +307,8 @@ static void count_batch(const int64_t *tally)
         [OUTCOME_APPLIED] = &counters->applied,
         [OUTCOME_SKIPPED_TYPE] = &counters->skipped_type,
         [OUTCOME_SKIPPED_NULL] = &counters->skipped_null,
+        [OUTCOME_DUPLICATE] = &counters->skipped_duplicate,
+        [OUTCOME_REUSED_ID] = &counters->skipped_reused,
         [OUTCOME_ERASED] = &counters->erased,
         [OUTCOME_PARKED] = &counters->parked,
         [OUTCOME_WAITS] = &counters->parked,
@@ -349,6 +351,8 @@ void fold_measure(const struct fold *fold, struct fold_figures *ret_figures)
         figures.store_reads += lane->rows.store_reads;
         figures.erasures += lane->applier.erasure_count;
         figures.parked += lane->parked.event_count;
+        figures.known_ids += lane->dedupe.known;
+        figures.known_ids_bytes += lane->dedupe.bytes;
     }
     *ret_figures = figures;
 }

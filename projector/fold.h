@@ -27,7 +27,7 @@ MUST_CHECK int fold_open(const struct materializer_options *options, struct posi
                          struct err *err);
 void fold_close(struct fold **fold);
 
-/* Reads positions, marks and parked events. */
+/* Reads positions, marks, parked events and ids. */
 MUST_CHECK int fold_load(struct fold *fold, struct err *err);
 
 /* One for each core, but a few at the most: Kafka's threads and the flusher want some too. */
@@ -55,7 +55,7 @@ void fold_set_memory(struct fold *fold, size_t memory_bytes);
 struct fold_figures {
     size_t cache_bytes, dirty_bytes, dirty_rows, rows, evictions;
     uint64_t store_reads, erasures;
-    size_t parked;
+    size_t parked, known_ids, known_ids_bytes;
 };
 void fold_measure(const struct fold *fold, struct fold_figures *ret_figures);
 bool fold_is_dirty(const struct fold *fold);

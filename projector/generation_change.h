@@ -3,8 +3,9 @@
  * One implementation for the running projector, which takes requests (schema/store/control.h), and for a command that
  * holds DIR/lock itself while none runs. Arguments and outcomes are the requests' JSON objects:
  *
- *     rebuild   {request: ID, schema?: FILE, topics?: [STREAM=TOPIC..], type_headers?: [..], topic_types?: [TOPIC=TYPE..],
- *                framing?: "none"|"confluent", start?: "beginning"|"time:MS"|{"topic/p": offset, ..},
+ *     rebuild   {request: ID, schema?: FILE, topics?: [STREAM=TOPIC..], type_headers?: [..],
+ *                topic_types?: [TOPIC=TYPE..], dedupe_window?, id_headers?: [..], framing?: "none"|"confluent",
+ *                start?: "beginning"|"time:MS"|{"topic/p": offset, ..},
  *                sample_percent?, rate?, from_generation?: NAME}   -> {generation: NAME}
  *     promote   {generation, percent?: 100, retain_ms?, force?}     -> {shares: [[name, percent]..], was: [[..]..]}
  *     rollback  {request?: ID}                                      -> {shares, was}

@@ -27,6 +27,8 @@ struct intake {
 static int find_topics(struct intake *intake, struct err *err);
 static int find_types(struct intake *intake, struct err *err);
 static void plan_topic(struct intake *intake, uint16_t topic);
+static void find_header(const struct record_source *source, const struct record *record, char *const *names,
+                        size_t count, struct span *value);
 static void say_no_type(const struct generation_settings *settings, struct err *err);
 static bool remove_framing(struct span *bytes);
 
@@ -159,14 +161,27 @@ struct incoming intake_incoming(const struct intake *intake, const struct record
                                 .value = record->value};
     const struct generation_settings *settings = intake->settings;
 
-    for (size_t i = 0; source != NULL && !record->is_null && i < settings->type_header_count; i++) {
-        struct span type;
-        if (source->header(source->self, record, settings->type_headers[i], &type) && type.len > 0) {
-            incoming.type = type;
-            break;
+    if (source == NULL)
+        return incoming;
+    /* What is most likely missing is asked for first: it is the one found last that lets go of a record's headers. */
+    if (settings->dedupe_window > 0)
+        find_header(source, record, settings->id_headers, settings->id_header_count, &incoming.id);
+    if (!record->is_null)
+        find_header(source, record, settings->type_headers, settings->type_header_count, &incoming.type);
+    return incoming;
+}
+
+/* The first of them that says something. */
+static void find_header(const struct record_source *source, const struct record *record, char *const *names,
+                        size_t count, struct span *value)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct span found;
+        if (source->header(source->self, record, names[i], &found) && found.len > 0) {
+            *value = found;
+            return;
         }
     }
-    return incoming;
 }
 
 struct intake_answer intake_judge(const struct intake *intake, const struct incoming *incoming, struct err *err)

@@ -18,6 +18,7 @@ struct incoming {
     int64_t time_ms;
     struct span key;
     struct span type; /* empty: not known */
+    struct span id;   /* empty: it has none, or ids don't count here */
     struct span value;
 };
 
@@ -42,7 +43,8 @@ MUST_CHECK int intake_new(const struct view_set *views, const struct generation_
                           struct intake **ret_intake, struct err *err);
 void intake_free(struct intake **intake);
 
-/* A record as an event on its way in, with its type as headers or settings have it. source NULL: without headers. */
+/* A record as an event on its way in, with its type and id as headers or settings have them. source NULL: without
+ * headers. */
 struct incoming intake_incoming(const struct intake *intake, const struct record_source *source,
                                 const struct record *record, uint64_t unit_hash);
 

@@ -27,7 +27,8 @@ int lane_open(struct lane_surroundings *surroundings, struct positions *position
     free(by_owner);
     erasures_init(&lane->erasures, &lane->rows);
     parked_init(&lane->parked, &lane->rows, positions, options->park_limit);
-    applier_init(&lane->applier, surroundings->intake, &lane->rows, &lane->erasures, &lane->parked,
+    dedupe_init(&lane->dedupe, &lane->rows, options->settings);
+    applier_init(&lane->applier, surroundings->intake, &lane->rows, &lane->erasures, &lane->parked, &lane->dedupe,
                  (struct projection_limits){.max_view_bytes = options->settings->max_view_bytes});
     int rc = store_reader_open(options->store, &lane->rows.reader, err);
     if (rc < 0) {
@@ -46,6 +47,7 @@ void lane_close(struct lane **lane)
     rows_end_snapshot(&l->rows);
     store_reader_close(&l->rows.reader);
     applier_release(&l->applier);
+    dedupe_release(&l->dedupe);
     parked_release(&l->parked);
     erasures_release(&l->erasures);
     cache_free(&l->rows.cache);
@@ -61,7 +63,9 @@ int lane_load(struct lane *lane, struct err *err)
 
     if (rc == 0)
         rc = erasures_load(&lane->erasures, lane->ranges, err);
-    return rc < 0 ? rc : parked_load(&lane->parked, lane->ranges, err);
+    if (rc == 0)
+        rc = parked_load(&lane->parked, lane->ranges, err);
+    return rc < 0 ? rc : dedupe_load(&lane->dedupe, lane->ranges, err);
 }
 
 void lane_begin(struct lane *lane, bool is_in_flight)
@@ -146,12 +150,13 @@ static int handle(struct lane *lane, const struct routed *routed, struct err *er
         lane->tally[TALLY_REPLAYED]++;
         return 0;
     }
+    struct incoming incoming = intake_incoming(lane->surroundings->intake, options->source, record, routed->unit_hash);
     if (decisions_have_dropped(lane->surroundings->dropped, options->settings, record->topic, record->partition,
                                record->offset)) {
+        applier_pass_dropped(&lane->applier, &incoming);
         lane->tally[TALLY_DROPPED]++;
         return 0;
     }
-    struct incoming incoming = intake_incoming(lane->surroundings->intake, options->source, record, routed->unit_hash);
     incoming.is_news = announcing_takes(options->announcing, options->source, record);
     int rc = applier_take(&lane->applier, &incoming, &outcome, &reason, &reason_text, err);
     if (rc < 0)

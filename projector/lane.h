@@ -2,8 +2,8 @@
  *
  * A record's key is the owner of everything the record can reach (views, marks, parked events), and the owner's hash gives
  * its range. So lanes have nothing in common but what none of them changes: each has its own cache, its own look at the
- * store, its own marks and parked events, its own memory to project in. A lane handles its records in the order of the
- * batch; which lane is ahead of which makes no difference to any owner. */
+ * store, its own marks, parked events and ids, its own memory to project in. A lane handles its records in the order of
+ * the batch; which lane is ahead of which makes no difference to any owner. */
 #ifndef TARN_PROJECTOR_LANE_H
 #define TARN_PROJECTOR_LANE_H
 
@@ -43,6 +43,7 @@ struct lane {
     struct rows rows;
     struct erasures erasures;
     struct parked_units parked;
+    struct dedupe dedupe;
     struct applier applier;
 
     /* the batch at hand */
@@ -63,7 +64,7 @@ MUST_CHECK int lane_open(struct lane_surroundings *surroundings, struct position
                          size_t memory_bytes, struct lane **ret_lane, struct err *err);
 void lane_close(struct lane **lane);
 
-/* Reads marks and parked events of its owners; the positions are there. */
+/* Reads marks, parked events and ids of its owners; the positions are there. */
 MUST_CHECK int lane_load(struct lane *lane, struct err *err);
 
 /* An empty batch. */

@@ -44,7 +44,7 @@ struct materializer {
     uint64_t commits;
     struct published {
         int64_t cache_bytes, cache_dirty_bytes, cache_rows, cache_evictions, store_reads, parked_now, erasures, is_stalled,
-            is_catching_up;
+            is_catching_up, known_ids, known_ids_bytes;
     } published; /* its part of the sums in core_counters */
 };
 
@@ -366,6 +366,8 @@ static void publish(struct materializer *m)
         .erasures = (int64_t)fold.erasures,
         .is_stalled = m->stall.kind < 0,
         .is_catching_up = m->policy.is_catching_up,
+        .known_ids = (int64_t)fold.known_ids,
+        .known_ids_bytes = (int64_t)fold.known_ids_bytes,
     };
     publish_sums(m, &now);
 }
@@ -388,6 +390,8 @@ static void publish_sums(struct materializer *m, const struct published *now)
         {&counters->erasures, now->erasures - before->erasures},
         {&counters->is_stalled, now->is_stalled - before->is_stalled},
         {&counters->is_catching_up, now->is_catching_up - before->is_catching_up},
+        {&counters->known_ids, now->known_ids - before->known_ids},
+        {&counters->known_ids_bytes, now->known_ids_bytes - before->known_ids_bytes},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(changes); i++)

@@ -10,9 +10,6 @@
 #include "schema/base/buf.h"
 #include "schema/base/mem.h"
 
-/* Kafka itself recommends less than a few thousand partitions of a topic. */
-enum { PARTITION_NUMBER_MAX = 100 * 1000 };
-
 static struct partition *partition_new(struct positions *positions, uint16_t topic, int32_t number);
 static int load_positions(struct positions *positions, struct store_reader *reader, struct err *err);
 static int load_rows(struct positions *positions, struct store_reader *reader, struct err *err);

@@ -12,6 +12,9 @@
 #include "schema/store/layout.h"
 #include "schema/store/store.h"
 
+/* Kafka itself recommends less than a few thousand partitions of a topic. */
+enum { PARTITION_NUMBER_MAX = 100 * 1000 };
+
 struct partition {
     uint16_t topic;
     int32_t number;

@@ -15,13 +15,13 @@ enum { SCHEMA_BYTES_MAX = 64 << 20, RATE_MAX = 1000 * 1000 * 1000 };
 
 typedef int step_fn(struct rebuild_plan *plan, const json_t *arguments, struct err *err);
 
-static step_fn find_beside, find_origin, read_schema, read_topics, read_type_headers, read_topic_types, read_start,
-    read_numbers, take_settings_of_origin;
+static step_fn find_beside, find_origin, read_schema, read_topics, read_type_headers, read_dedupe,
+    read_topic_types, read_start, read_numbers, take_settings_of_origin;
 
 /* Topics are read before what names them. */
 static step_fn *const steps[] = {
     find_beside, find_origin,       read_schema,
-    read_topics, read_type_headers, read_topic_types,
+    read_topics, read_type_headers, read_dedupe,             read_topic_types,
     read_start,  read_numbers,      take_settings_of_origin,
 };
 
@@ -226,6 +226,26 @@ static int read_type_headers(struct rebuild_plan *plan, const json_t *arguments,
         list_add(&list, mem_text(former->type_headers[i]));
     plan->settings.type_headers = list.items;
     plan->settings.type_header_count = list.count;
+    return rc;
+}
+
+static int read_dedupe(struct rebuild_plan *plan, const json_t *arguments, struct err *err)
+{
+    const struct generation_settings *former = &plan->beside->settings;
+    const json_t *window = json_object_get(arguments, "dedupe_window");
+    struct config_list list = {NULL, 0};
+
+    if (window != NULL &&
+        (!json_is_integer(window) || json_integer_value(window) < 0 || json_integer_value(window) > DEDUPE_WINDOW_MAX))
+        return err_set(err, ERR_INPUT, "--dedupe-window: 0 to %d records", DEDUPE_WINDOW_MAX);
+    int rc = list_read(arguments, "id_headers", &list, err);
+    for (size_t i = 0; list.count == 0 && i < former->id_header_count; i++)
+        list_add(&list, mem_text(former->id_headers[i]));
+    if (list.count == 0)
+        list_add(&list, mem_text("id")); /* the served one takes no notice of ids */
+    plan->settings.dedupe_window = window != NULL ? (uint64_t)json_integer_value(window) : former->dedupe_window;
+    plan->settings.id_headers = list.items;
+    plan->settings.id_header_count = list.count;
     return rc;
 }
 

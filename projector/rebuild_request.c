@@ -100,6 +100,19 @@ int rebuild_parse_sample(const char *text, int64_t *ret_percent, struct err *err
     return 0;
 }
 
+int rebuild_parse_window(const char *text, int64_t *ret_records, struct err *err)
+{
+    char *end;
+
+    errno = 0;
+    long records = strtol(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || records > DEDUPE_WINDOW_MAX)
+        return err_set(err, ERR_INPUT, "--dedupe-window %s is not a number of records from 0 to %d", text,
+                       DEDUPE_WINDOW_MAX);
+    *ret_records = records;
+    return 0;
+}
+
 /* --- the request's name --- */
 
 /* Made by that id, and complete. */

@@ -14,6 +14,9 @@ MUST_CHECK int rebuild_parse_from(const char *text, json_t **ret_start, struct e
 /* --sample: `1%` or `1`, below 100. */
 MUST_CHECK int rebuild_parse_sample(const char *text, int64_t *ret_percent, struct err *err);
 
+/* --dedupe-window: a number of records, 0 for none. */
+MUST_CHECK int rebuild_parse_window(const char *text, int64_t *ret_records, struct err *err);
+
 /* Names the request by what it asks for, so that a command that was killed and is run again finds what it had begun:
  * the same id as long as that is under construction, another one once it is complete. schema: the file's bytes; empty
  * when none is given. The caller frees. */

@@ -67,6 +67,10 @@ static int read_settings(const struct run_settings *settings, const struct view_
     shaping->type_headers = mem_zero(settings->type_headers.count + 1, sizeof(*shaping->type_headers));
     for (size_t i = 0; i < settings->type_headers.count; i++)
         shaping->type_headers[shaping->type_header_count++] = mem_text(settings->type_headers.items[i]);
+    shaping->dedupe_window = (uint64_t)settings->dedupe_window;
+    shaping->id_headers = mem_zero(settings->id_headers.count + 1, sizeof(*shaping->id_headers));
+    for (size_t i = 0; i < settings->id_headers.count; i++)
+        shaping->id_headers[shaping->id_header_count++] = mem_text(settings->id_headers.items[i]);
     shaping->framing = strcmp(settings->framing, "confluent") == 0 ? FRAMING_CONFLUENT : FRAMING_NONE;
     shaping->max_view_bytes = (uint64_t)settings->max_view_bytes;
     shaping->projection_version = PROJECTION_VERSION;

@@ -2,6 +2,7 @@
 
 #include "projector/materializer.h"
 #include "schema/base/compiler.h"
+#include "schema/store/generation_settings.h"
 
 #define AT(field) offsetof(struct run_settings, field)
 
@@ -60,6 +61,20 @@ const struct config_option run_options[] = {
      .placeholder = "NAME",
      .fallback = "type,ce_type,eventType",
      .help = "Record headers that hold an event's type: the first one that is there. Fixed when the store is made."},
+    {.name = "dedupe-window",
+     .kind = CONFIG_INTEGER,
+     .offset = AT(dedupe_window),
+     .placeholder = "RECORDS",
+     .fallback = "50000",
+     .max = DEDUPE_WINDOW_MAX,
+     .help = "A record is skipped when one with its id and key stood among the last so many of its partition; 0: none "
+             "is. Fixed when the store is made."},
+    {.name = "id-header",
+     .kind = CONFIG_LIST,
+     .offset = AT(id_headers),
+     .placeholder = "NAME",
+     .fallback = "id",
+     .help = "Record headers that hold an event's id: the first one that is there. Fixed when the store is made."},
     {.name = "topic-type",
      .kind = CONFIG_PAIRS,
      .offset = AT(topic_types),
@@ -137,6 +152,5 @@ const struct config_option run_options[] = {
      .min = 1,
      .max = 1000 * 1000 * 1000,
      .help = "How many may wait for --announce-topic while it can't be written to; of more, the oldest are given up."},
-    LATER("dedupe", "How long the ids of events are remembered."),
 };
 _Static_assert(ARRAY_COUNT(run_options) == RUN_OPTION_COUNT, "as many rows as the table is said to have");

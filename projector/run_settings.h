@@ -13,6 +13,8 @@ struct run_settings {
     const char *listen;
     int64_t memory_bytes;
     struct config_list type_headers;
+    int64_t dedupe_window;
+    struct config_list id_headers;
     struct config_list topic_types;
     const char *framing;
     int64_t max_view_bytes;
@@ -27,7 +29,7 @@ struct run_settings {
     const char *refused; /* where the values of refused options would go */
 };
 
-enum { RUN_OPTION_COUNT = 22 };
+enum { RUN_OPTION_COUNT = 23 };
 extern const struct config_option run_options[];
 
 #endif

@@ -27,7 +27,7 @@ enum {
 const char *const environment_table_names[TABLE_COUNT] = {
     [TABLE_META] = "meta",       [TABLE_VIEWS] = "views",         [TABLE_MARKS] = "marks",
     [TABLE_PARKED] = "parked",   [TABLE_POSITIONS] = "positions", [TABLE_PARTITIONS] = "partitions",
-    [TABLE_BUCKETS] = "buckets", [TABLE_ANNOUNCEMENTS] = "announcements",
+    [TABLE_BUCKETS] = "buckets", [TABLE_ANNOUNCEMENTS] = "announcements", [TABLE_IDS] = "ids",
 };
 
 static pthread_mutex_t open_stores_mutex = PTHREAD_MUTEX_INITIALIZER;

@@ -24,6 +24,8 @@ void generation_settings_release(struct generation_settings *settings)
         free(settings->topics[i]);
     for (size_t i = 0; i < settings->type_header_count; i++)
         free(settings->type_headers[i]);
+    for (size_t i = 0; i < settings->id_header_count; i++)
+        free(settings->id_headers[i]);
     for (size_t i = 0; i < settings->topic_type_count; i++) {
         free(settings->topic_types[i].name);
         free(settings->topic_types[i].value);
@@ -31,6 +33,7 @@ void generation_settings_release(struct generation_settings *settings)
     free(settings->streams);
     free(settings->topics);
     free(settings->type_headers);
+    free(settings->id_headers);
     free(settings->topic_types);
     free(settings->start);
     *settings = (struct generation_settings){0};
@@ -242,6 +245,35 @@ static bool read_type_header(struct generation_settings *settings, const char *v
     return true;
 }
 
+/* A generation that never skips a duplicate says nothing of ids, as those did that knew of none. */
+static void write_dedupe_window(const struct generation_settings *settings, const char *name, struct buf *text)
+{
+    if (settings->dedupe_window > 0)
+        add_number_line(text, name, settings->dedupe_window);
+}
+
+static bool read_dedupe_window(struct generation_settings *settings, const char *value)
+{
+    uint64_t number;
+
+    if (!parse_number(value, &number) || number == 0 || number > DEDUPE_WINDOW_MAX || settings->dedupe_window > 0)
+        return false;
+    settings->dedupe_window = number;
+    return true;
+}
+
+static void write_id_headers(const struct generation_settings *settings, const char *name, struct buf *text)
+{
+    for (size_t i = 0; settings->dedupe_window > 0 && i < settings->id_header_count; i++)
+        add_line(text, name, settings->id_headers[i]);
+}
+
+static bool read_id_header(struct generation_settings *settings, const char *value)
+{
+    settings->id_headers = add_text(settings->id_headers, &settings->id_header_count, value);
+    return true;
+}
+
 static void write_topic_types(const struct generation_settings *settings, const char *name, struct buf *text)
 {
     for (size_t i = 0; i < settings->topic_type_count; i++)
@@ -275,6 +307,8 @@ static const struct entry {
     {"topic", write_topics, read_topic, false},
     {"stream", write_streams, read_stream, false},
     {"type-header", write_type_headers, read_type_header, false},
+    {"dedupe-window", write_dedupe_window, read_dedupe_window, false},
+    {"id-header", write_id_headers, read_id_header, false},
     {"topic-type", write_topic_types, read_topic_type, false},
 };
 

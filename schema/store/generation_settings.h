@@ -27,6 +27,9 @@ struct generation_settings {
     size_t topic_count;
     char **type_headers; /* in order of precedence */
     size_t type_header_count;
+    uint64_t dedupe_window; /* a record whose id stood among the last so many of its partition is skipped; 0: none */
+    char **id_headers;      /* in order of precedence */
+    size_t id_header_count;
     struct name_value *topic_types; /* --topic-type TOPIC=FULL.NAME; sorted by topic */
     size_t topic_type_count;
     enum framing framing;
@@ -35,6 +38,8 @@ struct generation_settings {
     char *start;             /* generation_start.h */
     unsigned sample_percent; /* only this part of the owners, chosen by their hash; 0: all */
 };
+
+enum { DEDUPE_WINDOW_MAX = 10 * 1000 * 1000 };
 
 /* Raised whenever the same events would give other bytes. */
 enum { PROJECTION_VERSION = 1 };

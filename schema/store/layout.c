@@ -440,6 +440,47 @@ int layout_parse_announcement(struct span value, struct pending_announcement *re
     return 0;
 }
 
+/* --- ids of events --- */
+
+void layout_id_prefix(uint64_t owner_hash, uint64_t id_hash, struct buf *out)
+{
+    put_big_endian(out, owner_hash, 8);
+    put_big_endian(out, id_hash, 8);
+}
+
+void layout_id_key(const struct handled_id *id, struct buf *out)
+{
+    layout_id_prefix(id->owner_hash, id->id_hash, out);
+    put_big_endian(out, id->topic, 2);
+    put_big_endian(out, (uint32_t)id->partition, 4);
+}
+
+void layout_id(const struct handled_id *id, struct buf *out)
+{
+    put_little_endian(out, (uint64_t)id->offset, 8);
+    put_little_endian(out, id->content, 4);
+}
+
+int layout_parse_id(struct span key, struct span value, struct handled_id *ret_id, struct err *err)
+{
+    struct input input = input_of(key);
+    struct input rest = input_of(value);
+    struct handled_id id;
+
+    id.owner_hash = take_big_endian(&input, 8);
+    id.id_hash = take_big_endian(&input, 8);
+    id.topic = (uint16_t)take_big_endian(&input, 2);
+    id.partition = (int32_t)take_big_endian(&input, 4);
+    id.offset = (int64_t)take_little_endian(&rest, 8);
+    id.content = (uint32_t)take_little_endian(&rest, 4);
+    if (!is_whole(&input) || id.partition < 0)
+        return broken(err, "an id's key", key);
+    if (!is_whole(&rest) || id.offset < 0)
+        return broken(err, "an id", value);
+    *ret_id = id;
+    return 0;
+}
+
 /* --- digests --- */
 
 void layout_bucket_key(uint16_t view_number, unsigned bucket, struct buf *out)

@@ -14,7 +14,9 @@
  *                  bucket = the top BUCKET_BITS of the owner hash: one stretch of TABLE_VIEWS.
  * TABLE_ANNOUNCEMENTS  topic (2) | partition (4) | offset (8) | owner hash (8) | view number (2) | hash of the view's key
  *                  (8) | number in the view (2)  ->  pending announcement
- *                  In the order in which they are told and let go; a replay makes the same row. */
+ *                  In the order in which they are told and let go; a replay makes the same row.
+ * TABLE_IDS        owner hash (8) | hash64 of the id (8) | topic (2) | partition (4)  ->  offset (8) | content (4)
+ *                  Where an event with that id stood last, and a hash of what it held; for the last records only. */
 #ifndef TARN_STORE_LAYOUT_H
 #define TARN_STORE_LAYOUT_H
 
@@ -181,6 +183,23 @@ void layout_announcement(const struct pending_announcement *announcement, struct
 /* The span points into value. */
 MUST_CHECK int layout_parse_announcement(struct span value, struct pending_announcement *ret_announcement,
                                          struct err *err);
+
+/* --- ids of events --- */
+
+struct handled_id {
+    uint64_t owner_hash;
+    uint64_t id_hash;
+    uint16_t topic;
+    int32_t partition;
+    int64_t offset;   /* of the last record with it */
+    uint32_t content; /* hash of that record's type and value */
+};
+
+/* Appends the leading fields that all rows of one owner and id share, whatever the partition. */
+void layout_id_prefix(uint64_t owner_hash, uint64_t id_hash, struct buf *out);
+void layout_id_key(const struct handled_id *id, struct buf *out);
+void layout_id(const struct handled_id *id, struct buf *out);
+MUST_CHECK int layout_parse_id(struct span key, struct span value, struct handled_id *ret_id, struct err *err);
 
 /* --- digests --- */
 

@@ -28,6 +28,7 @@ enum store_table {
     TABLE_PARTITIONS, /* per topic and partition: log end, when it was seen, state */
     TABLE_BUCKETS,    /* digests, cut by owner */
     TABLE_ANNOUNCEMENTS, /* what is visible and isn't known to have been told */
+    TABLE_IDS,        /* ids of the last events, by owner */
     TABLE_COUNT,
 };
 

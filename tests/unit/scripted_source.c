@@ -8,6 +8,7 @@
 struct scripted_record {
     struct record record;
     char *type;
+    char *id;
 };
 
 struct scripted_log {
@@ -24,6 +25,7 @@ struct scripted_source {
     size_t topic_count;
     int32_t partition_count;
     uint64_t seed;
+    char *id; /* of what is added */
 };
 
 struct scripted_source *scripted_source_new(size_t topic_count, int32_t partition_count, uint64_t seed)
@@ -47,10 +49,12 @@ void scripted_source_free(struct scripted_source **source)
             free((void *)(uintptr_t)s->logs[i].records[k].record.key.at);
             free((void *)(uintptr_t)s->logs[i].records[k].record.value.at);
             free(s->logs[i].records[k].type);
+            free(s->logs[i].records[k].id);
         }
         free(s->logs[i].records);
     }
     free(s->logs);
+    free(s->id);
     free(s);
     *source = NULL;
 }
@@ -82,9 +86,16 @@ void scripted_source_add(struct scripted_source *source, uint16_t topic, const c
                    .time_ms = 1700000000000 + log->end_offset,
                    .key = span_of(mem_copy(key_span.at, key_span.len), key_span.len),
                    .value = value != NULL ? span_of(mem_copy(value->at, value->len), value->len) : span_of(NULL, 0)},
-        .type = type != NULL ? mem_text(type) : NULL};
+        .type = type != NULL ? mem_text(type) : NULL,
+        .id = source->id != NULL ? mem_text(source->id) : NULL};
     log->end_offset++;
     log->is_end_told = false;
+}
+
+void scripted_source_set_id(struct scripted_source *source, const char *id)
+{
+    free(source->id);
+    source->id = id != NULL ? mem_text(id) : NULL;
 }
 
 void scripted_source_skip(struct scripted_source *source, uint16_t topic, int32_t partition, int64_t offsets)
@@ -163,10 +174,12 @@ static bool header(void *self, const struct record *record, const char *name, st
 {
     const struct scripted_record *scripted = record->opaque;
 
+    const char *value = strcmp(name, "type") == 0 ? scripted->type : strcmp(name, "id") == 0 ? scripted->id : NULL;
+
     (void)self;
-    if (scripted->type == NULL || strcmp(name, "type") != 0)
+    if (value == NULL)
         return false;
-    *ret_value = span_of_text(scripted->type);
+    *ret_value = span_of_text(value);
     return true;
 }
 

@@ -19,6 +19,9 @@ struct record_source scripted_source_port(struct scripted_source *source);
 void scripted_source_add(struct scripted_source *source, uint16_t topic, const char *key, const char *type,
                          const struct span *value);
 
+/* Records that are added from here on have this id; NULL: none. */
+void scripted_source_set_id(struct scripted_source *source, const char *id);
+
 /* The next record of that partition gets this offset: what a compaction or a transaction leaves out. */
 void scripted_source_skip(struct scripted_source *source, uint16_t topic, int32_t partition, int64_t offsets);
 

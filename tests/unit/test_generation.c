@@ -43,6 +43,8 @@ static struct generation_settings example_settings(void)
         .streams = streams,           .stream_count = 2,
         .topics = topics,             .topic_count = 2,
         .type_headers = headers,      .type_header_count = 2,
+        .dedupe_window = 1000,        .id_headers = headers,
+        .id_header_count = 2,
         .topic_types = topic_types,   .topic_type_count = 1,
         .framing = FRAMING_CONFLUENT, .max_view_bytes = 1 << 20,
         .projection_version = PROJECTION_VERSION,
@@ -125,6 +127,10 @@ static void assert_reads_back(const struct generation_settings *settings)
     assert_int_equal(read.type_header_count, settings->type_header_count);
     for (size_t i = 0; i < read.type_header_count; i++)
         assert_string_equal(read.type_headers[i], settings->type_headers[i]);
+    assert_int_equal(read.dedupe_window, settings->dedupe_window);
+    assert_int_equal(read.id_header_count, settings->dedupe_window > 0 ? settings->id_header_count : 0);
+    for (size_t i = 0; i < read.id_header_count; i++)
+        assert_string_equal(read.id_headers[i], settings->id_headers[i]);
     assert_int_equal(read.topic_type_count, settings->topic_type_count);
     for (size_t i = 0; i < read.topic_type_count; i++)
         assert_string_equal(read.topic_types[i].value, settings->topic_types[i].value);
@@ -168,6 +174,7 @@ static void settings_with_long_and_odd_names_read_back(void **state)
     settings.stream_count = 1;
     settings.topic_type_count = 0;
     settings.max_view_bytes = UINT64_MAX;
+    settings.dedupe_window = 0; /* then ids don't count, nor where they are */
     assert_reads_back(&settings);
 }
 
@@ -181,7 +188,11 @@ static void settings_that_this_version_does_not_know_are_refused(void **state)
         const char *says;
     } refused[] = {
         {"", "format is missing"},
-        {SETTINGS_HEAD "dedupe-window = 1h\n", "line 6: dedupe-window is not known to this version"},
+        {SETTINGS_HEAD "dedupe-window = 1h\n", "line 6: dedupe-window = 1h is not known to this version"},
+        {SETTINGS_HEAD "dedupe-window = 0\n", "line 6: dedupe-window = 0"},
+        {SETTINGS_HEAD "dedupe-window = 10000001\n", "line 6: dedupe-window = 10000001"},
+        {SETTINGS_HEAD "dedupe-window = 5\ndedupe-window = 5\n", "line 7: dedupe-window"},
+        {SETTINGS_HEAD "dedupe-for = 1\n", "line 6: dedupe-for is not known to this version"},
         {SETTINGS_HEAD "nonsense\n", "line 6 is not `name = value`"},
         {SETTINGS_HEAD "start = beginning\n", "line 6: start is there twice"},
         {SETTINGS_HEAD "topic = b\ntopic = a\n", "line 7: topic = a"},

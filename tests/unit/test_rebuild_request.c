@@ -61,6 +61,21 @@ static void a_sample_is_a_whole_percentage_below_all(void **state)
         assert_int_equal(rebuild_parse_sample(wrong[i], &percent, &err), ERR_INPUT);
 }
 
+static void a_dedupe_window_is_a_number_of_records(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"", "-1", "1k", "x", " 5", "10000001", "99999999999999999999"};
+    int64_t records = -1;
+    struct err err;
+
+    assert_int_equal(rebuild_parse_window("0", &records, &err), 0);
+    assert_int_equal(records, 0);
+    assert_int_equal(rebuild_parse_window("10000000", &records, &err), 0);
+    assert_int_equal(records, 10000000);
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++)
+        assert_int_equal(rebuild_parse_window(wrong[i], &records, &err), ERR_INPUT);
+}
+
 static char *id_of(const char *directory, const char *arguments, const char *schema)
 {
     json_t *json = json_loads(arguments, 0, NULL);
@@ -155,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(from_is_a_beginning_a_time_or_offsets),
         cmocka_unit_test(a_sample_is_a_whole_percentage_below_all),
+        cmocka_unit_test(a_dedupe_window_is_a_number_of_records),
         cmocka_unit_test(a_request_has_its_name_until_what_it_asked_for_is_complete),
         cmocka_unit_test(progress_is_told_by_the_mean_of_the_ranges_and_the_rate_of_the_last_looks),
     };

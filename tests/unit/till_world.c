@@ -80,6 +80,9 @@ static void make_settings(struct till_world *world)
     world->settings.topics[TOPIC_TILL] = mem_text("till.events");
     world->settings.type_headers = mem_zero(1, sizeof(char *));
     world->settings.type_headers[0] = mem_text("type");
+    world->settings.id_headers = mem_zero(1, sizeof(char *));
+    world->settings.id_headers[0] = mem_text("id");
+    world->settings.id_header_count = 1;
     world->settings.start = mem_text("beginning");
 }
 
