@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "schema/base/clock.h"
 #include "schema/base/decimal.h"
@@ -17,10 +18,15 @@
 
 enum { TOPOLOGY_MS = 100 };
 
-/* A row as of one snapshot. */
+enum { POSITION_TEXT_MAX = 2 * DECIMAL_MAX + 2 };
+
+/* A row as of one snapshot, and what an answer says of it. */
 struct seen_position {
     uint64_t version;
     bool is_there;
+    uint8_t text_len;
+    char text[POSITION_TEXT_MAX]; /* "/3@41": behind the topic's name */
+    int64_t since_ms;             /* the range was whole then */
     struct position position;
 };
 
@@ -32,6 +38,7 @@ struct seen_partition {
 };
 
 struct seen_topic {
+    struct span name;
     struct seen_partition *partitions; /* by number */
     int32_t count;
     int32_t partition_count; /* as the producers see it */
@@ -54,6 +61,9 @@ static int see_partition(struct freshness *freshness, uint16_t topic, int32_t pa
                          const struct seen_partition **ret_seen, struct err *err);
 static int see_position(struct freshness *freshness, uint16_t topic, int32_t partition, unsigned range,
                         const struct seen_position **ret_seen, struct err *err);
+static int look_at_position(struct freshness *freshness, uint16_t topic, int32_t partition, unsigned range,
+                            struct seen_position *seen, struct err *err);
+static void add_number(int64_t number, struct buf *out);
 static int range_age_ms(struct freshness *freshness, uint16_t topic, int32_t partition, unsigned range, int64_t now_ms,
                         int64_t *ret_age_ms, struct err *err);
 
@@ -64,6 +74,8 @@ struct freshness *freshness_new(const struct generation_settings *settings, stru
     freshness->settings = settings;
     freshness->reader = reader;
     freshness->topics = mem_zero(settings->topic_count + 1, sizeof(*freshness->topics));
+    for (size_t i = 0; i < settings->topic_count; i++)
+        freshness->topics[i].name = span_of_text(settings->topics[i]);
     return freshness;
 }
 
@@ -84,6 +96,8 @@ int freshness_partitions(struct freshness *freshness, const uint16_t *topics, si
 {
     struct key_partitions found = {.owner_hash = hash64(owner)};
     size_t most = 0;
+    const struct seen_topic *last = NULL; /* the topics of a view mostly have the same partitioner and partitions */
+    int32_t partition = -1;
 
     int rc = read_topology(freshness, err);
     if (rc < 0)
@@ -94,8 +108,9 @@ int freshness_partitions(struct freshness *freshness, const uint16_t *topics, si
     found.items = arena_alloc(arena, most * sizeof(*found.items));
     for (size_t i = 0; i < topic_count; i++) {
         const struct seen_topic *topic = &freshness->topics[topics[i]];
-        int32_t partition =
-            topic->partition_count > 0 ? partitioner_partition(topic->partitioner, owner, topic->partition_count) : -1;
+        if (last == NULL || topic->partitioner != last->partitioner || topic->partition_count != last->partition_count)
+            partition = partitioner_partition(topic->partitioner, owner, topic->partition_count);
+        last = topic;
         bool is_known = partition >= 0 && partition < topic->count && topic->partitions[partition].is_there;
         for (int32_t p = is_known ? partition : 0; p < (is_known ? partition + 1 : topic->count); p++)
             if (topic->partitions[p].is_there)
@@ -103,11 +118,6 @@ int freshness_partitions(struct freshness *freshness, const uint16_t *topics, si
     }
     *ret_partitions = found;
     return 0;
-}
-
-static void add_number(int64_t number, struct buf *out)
-{
-    out->len = (size_t)(decimal_put_signed(buf_reserve(out, DECIMAL_MAX), number) - out->at);
 }
 
 int freshness_position(struct freshness *freshness, const struct key_partitions *partitions, struct buf *out,
@@ -121,11 +131,8 @@ int freshness_position(struct freshness *freshness, const struct key_partitions 
             return rc;
         if (i > 0)
             buf_add_literal(out, ", ");
-        buf_add_text(out, freshness->settings->topics[item->topic]);
-        buf_add_byte(out, '/');
-        add_number(item->partition, out);
-        buf_add_byte(out, '@');
-        add_number(seen->is_there ? seen->position.next_offset - 1 : -1, out);
+        buf_add_span(out, freshness->topics[item->topic].name);
+        buf_add(out, seen->text, seen->text_len);
     }
     return 0;
 }
@@ -320,44 +327,68 @@ static int see_position(struct freshness *freshness, uint16_t topic, int32_t par
                         const struct seen_position **ret_seen, struct err *err)
 {
     struct seen_position *seen = &freshness->topics[topic].partitions[partition].ranges[range];
-    uint64_t version = store_read_version(freshness->reader);
-    struct span value;
 
-    if (seen->version != version) {
-        buf_clear(&freshness->key);
-        layout_position_key(topic, partition, range, &freshness->key);
-        int rc = store_find(freshness->reader, TABLE_POSITIONS, buf_span(&freshness->key), &value, err);
-        if (rc == 0)
-            rc = layout_parse_position(value, &seen->position, err);
-        if (rc < 0 && rc != ERR_ABSENT)
-            return rc;
-        seen->is_there = rc == 0;
-        seen->version = version;
-    }
     *ret_seen = seen;
-    return 0;
+    return seen->version == store_read_version(freshness->reader)
+               ? 0
+               : look_at_position(freshness, topic, partition, range, seen, err);
 }
 
 /* Handled up to the end that was seen last: as fresh as that look at the log. Otherwise as old as the moment at which
  * the range last had everything; a range that never had ages since the last record that it has. */
+static int64_t whole_since_ms(const struct seen_position *seen, const struct partition_row *row)
+{
+    if (!seen->is_there)
+        return 0;
+    if (seen->position.next_offset >= row->end_offset)
+        return row->seen_at_ms;
+    if (seen->position.caught_up_at_ms != 0)
+        return seen->position.caught_up_at_ms;
+    return seen->position.last_offset >= 0 ? seen->position.last_time_ms : 0;
+}
+
+static int look_at_position(struct freshness *freshness, uint16_t topic, int32_t partition, unsigned range,
+                            struct seen_position *seen, struct err *err)
+{
+    const struct seen_partition *seen_partition;
+    struct span value;
+
+    int rc = see_partition(freshness, topic, partition, &seen_partition, err);
+    if (rc < 0)
+        return rc;
+    buf_clear(&freshness->key);
+    layout_position_key(topic, partition, range, &freshness->key);
+    rc = store_find(freshness->reader, TABLE_POSITIONS, buf_span(&freshness->key), &value, err);
+    if (rc == 0)
+        rc = layout_parse_position(value, &seen->position, err);
+    if (rc < 0 && rc != ERR_ABSENT)
+        return rc;
+    seen->is_there = rc == 0;
+    seen->since_ms = whole_since_ms(seen, &seen_partition->row);
+    buf_clear(&freshness->key);
+    buf_add_byte(&freshness->key, '/');
+    add_number(partition, &freshness->key);
+    buf_add_byte(&freshness->key, '@');
+    add_number(seen->is_there ? seen->position.next_offset - 1 : -1, &freshness->key);
+    seen->text_len = (uint8_t)freshness->key.len;
+    memcpy(seen->text, freshness->key.at, freshness->key.len);
+    seen->version = store_read_version(freshness->reader);
+    return 0;
+}
+
+static void add_number(int64_t number, struct buf *out)
+{
+    out->len = (size_t)(decimal_put_signed(buf_reserve(out, DECIMAL_MAX), number) - out->at);
+}
+
 static int range_age_ms(struct freshness *freshness, uint16_t topic, int32_t partition, unsigned range, int64_t now_ms,
                         int64_t *ret_age_ms, struct err *err)
 {
-    const struct seen_partition *seen_partition;
     const struct seen_position *seen;
-    int64_t since_ms = 0;
 
-    int rc = see_partition(freshness, topic, partition, &seen_partition, err);
-    if (rc == 0)
-        rc = see_position(freshness, topic, partition, range, &seen, err);
+    int rc = see_position(freshness, topic, partition, range, &seen, err);
     if (rc < 0)
         return rc;
-    if (seen->is_there && seen->position.next_offset >= seen_partition->row.end_offset)
-        since_ms = seen_partition->row.seen_at_ms;
-    else if (seen->is_there && seen->position.caught_up_at_ms != 0)
-        since_ms = seen->position.caught_up_at_ms;
-    else if (seen->is_there && seen->position.last_offset >= 0)
-        since_ms = seen->position.last_time_ms;
-    *ret_age_ms = now_ms > since_ms ? now_ms - since_ms : 0;
+    *ret_age_ms = now_ms > seen->since_ms ? now_ms - seen->since_ms : 0;
     return 0;
 }

@@ -93,12 +93,31 @@ void figures_set_shares(struct figures_table *table, const struct serving_shares
     pthread_mutex_unlock(&table->mutex);
 }
 
-void figures_count_answer(struct generation_figures *figures, int status, int64_t us)
+void figures_tally_answer(struct figures_tally *tally, int status, int64_t us)
 {
     int class = status / 100 - 2;
 
-    metric_add(&figures->answers[class >= 0 && class < ANSWER_CLASSES ? class : ANSWER_CLASSES - 1], 1);
-    metric_observe_us(&figures->answer_seconds, us);
+    tally->answers[class >= 0 && class < ANSWER_CLASSES ? class : ANSWER_CLASSES - 1]++;
+    tally->answer_counts[metric_bucket_us(bounds, ANSWER_BOUNDS, us)]++;
+    tally->answer_us += us > 0 ? (uint64_t)us : 0;
+}
+
+void figures_tell(struct generation_figures *figures, struct figures_tally *tally)
+{
+    int64_t answers = 0;
+
+    for (size_t i = 0; i < ANSWER_CLASSES; i++) {
+        answers += tally->answers[i];
+        if (tally->answers[i] > 0)
+            metric_add(&figures->answers[i], tally->answers[i]);
+    }
+    if (answers == 0)
+        return;
+    for (size_t i = 0; i <= ANSWER_BOUNDS; i++)
+        if (tally->answer_counts[i] > 0)
+            atomic_fetch_add_explicit(&figures->answer_counts[i], tally->answer_counts[i], memory_order_relaxed);
+    atomic_fetch_add_explicit(&figures->answer_seconds.sum_us, tally->answer_us, memory_order_relaxed);
+    *tally = (struct figures_tally){0};
 }
 
 /* --- printing ------------------------------------------------------------------------------------------------------- */

@@ -26,6 +26,14 @@ struct generation_figures {
     uint64_t taken_last; /* the higher the later */
 };
 
+/* What one thread has counted since it last told: threads that each added to the same cache line with every answer would
+ * wait for each other. */
+struct figures_tally {
+    int64_t answers[ANSWER_CLASSES];
+    uint64_t answer_counts[ANSWER_BOUNDS + 1];
+    uint64_t answer_us;
+};
+
 struct figures_table;
 
 struct figures_table *figures_table_new(void);
@@ -40,7 +48,9 @@ void figures_give_back(struct figures_table *table, struct generation_figures *f
 void figures_set_shares(struct figures_table *table, const struct serving_shares *shares);
 
 /* One answer about a key. */
-void figures_count_answer(struct generation_figures *figures, int status, int64_t us);
+void figures_tally_answer(struct figures_tally *tally, int status, int64_t us);
+/* Adds what was counted, and begins anew. */
+void figures_tell(struct generation_figures *figures, struct figures_tally *tally);
 
 void figures_print(struct figures_table *table, struct buf *out);
 

@@ -79,10 +79,15 @@ static void end_snapshot(struct query_side *side)
     if (side->has_snapshot)
         store_read_end(side->reader);
     side->has_snapshot = false;
+    if (side->generation != NULL)
+        figures_tell(side->generation->figures, &side->tally);
 }
 
 void query_loop_rest(struct query_loop *loop)
 {
+    if (loop->views_found > 0)
+        metric_add(&loop->query->counters.views, loop->views_found);
+    loop->views_found = 0;
     for (size_t i = 0; i < SERVING_SHARES_MAX; i++)
         end_snapshot(&loop->sides[i]);
     if (served_has_changed(loop->query->served, loop->set))

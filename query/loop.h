@@ -36,6 +36,7 @@ struct query_side {
     struct store_reader *reader;
     struct freshness *freshness;
     bool has_snapshot;
+    struct figures_tally tally; /* of this turn's answers */
 };
 
 struct query_loop {
@@ -49,6 +50,8 @@ struct query_loop {
     struct served_generation *generation;
     struct store_reader *reader;
     struct freshness *freshness;
+
+    int64_t views_found; /* in this turn */
 
     struct exposure_queue *exposures; /* NULL: nobody is told of */
     int64_t fault_at_ms;              /* when one was logged last */
@@ -69,7 +72,7 @@ bool query_loop_choose_serial(struct query_loop *loop, uint64_t serial);
 
 /* The chosen side's snapshot of this turn, begun when it is first asked for. */
 MUST_CHECK int query_loop_snapshot(struct query_loop *loop, struct err *err);
-/* Ends the snapshots, and takes up what is served now, so that a loop without work holds on to nothing old. The loop
+/* Ends the snapshots, tells what was counted, and takes up what is served now, so that a loop without work holds on to nothing old. The loop
  * calls this before it waits. */
 void query_loop_rest(struct query_loop *loop);
 

@@ -71,14 +71,21 @@ void metrics_print(const struct metric *metrics, size_t count, struct buf *out)
 
 void metric_observe_us(struct metric_histogram *histogram, int64_t us)
 {
-    double seconds = (double)us / 1e6;
-    size_t bucket = 0;
+    size_t bucket = metric_bucket_us(histogram->bounds, histogram->bound_count, us);
 
-    while (bucket < histogram->bound_count && seconds > histogram->bounds[bucket])
-        bucket++;
     atomic_fetch_add_explicit(&histogram->counts[bucket], 1, memory_order_relaxed);
     if (us > 0)
         atomic_fetch_add_explicit(&histogram->sum_us, (uint64_t)us, memory_order_relaxed);
+}
+
+size_t metric_bucket_us(const double *bounds, size_t bound_count, int64_t us)
+{
+    double seconds = (double)us / 1e6;
+    size_t bucket = 0;
+
+    while (bucket < bound_count && seconds > bounds[bucket])
+        bucket++;
+    return bucket;
 }
 
 void metrics_escape_label(struct span text, struct buf *out)

@@ -48,6 +48,8 @@ static inline int64_t metric_get(_Atomic int64_t *value)
 }
 
 void metric_observe_us(struct metric_histogram *histogram, int64_t us);
+/* The place of an observation among the counts; bound_count: beyond all bounds. */
+size_t metric_bucket_us(const double *bounds, size_t bound_count, int64_t us);
 
 /* A label's value escaped as Prometheus wants it. */
 void metrics_escape_label(struct span text, struct buf *out);
