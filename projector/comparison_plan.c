@@ -164,6 +164,14 @@ struct place {
 static bool differ(const struct type_pair *pair, const ProtobufCMessage *a, const ProtobufCMessage *b,
                    struct place place);
 
+static uint64_t bits_of(double number)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &number, sizeof(bits));
+    return bits;
+}
+
 static bool values_differ(struct value a, struct value b)
 {
     if (a.kind != b.kind)
@@ -181,7 +189,7 @@ static bool values_differ(struct value a, struct value b)
         return a.natural != b.natural;
     case VALUE_FLOAT:
     case VALUE_DOUBLE:
-        return memcmp(&a.number, &b.number, sizeof(a.number)) != 0; /* NaN is NaN, -0 isn't 0: as in the bytes */
+        return bits_of(a.number) != bits_of(b.number); /* NaN is NaN, -0 isn't 0: as in the bytes */
     case VALUE_STRING:
     case VALUE_BYTES:
         return !span_equal(a.text, b.text);

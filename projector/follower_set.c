@@ -22,6 +22,7 @@ enum {
 };
 
 static void close_follower(struct follower_set *set, struct follower_slot *slot);
+static void leave_behind(struct follower_set *set, const struct follower_slot *slot);
 
 /* --- the set ------------------------------------------------------------------------------------------------------ */
 
@@ -52,9 +53,13 @@ bool follower_set_close(struct follower_set *set)
     for (size_t i = 0; i < set->count; i++)
         if (set->slots[i]->follower != NULL)
             follower_stop(set->slots[i]->follower);
-    for (size_t i = 0; i < set->count; i++)
-        close_follower(set, set->slots[i]);
-    if (set->has_left_one_behind)
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->slots[i]->borrowed > 0)
+            leave_behind(set, set->slots[i]);
+        else
+            close_follower(set, set->slots[i]);
+    }
+    if (set->has_left_one_behind || set->is_changing)
         return false;
     for (size_t i = 0; i < set->count; i++)
         free(set->slots[i]);
@@ -184,6 +189,15 @@ static void close_follower(struct follower_set *set, struct follower_slot *slot)
     slot->is_task_given = false;
 }
 
+/* Its store is read on: it only ends its work. */
+static void leave_behind(struct follower_set *set, const struct follower_slot *slot)
+{
+    set->has_left_one_behind = true;
+    for (int waited_ms = 0; waited_ms < STOP_PATIENCE_MS && follower_phase(slot->follower) < FOLLOWER_WHOLE;
+         waited_ms++)
+        poll(NULL, 0, 1);
+}
+
 int follower_set_follow(struct follower_set *set, const char *name, struct err *err)
 {
     if (find_slot(set, name) != NULL)
@@ -219,6 +233,16 @@ void follower_set_forget(struct follower_set *set, const char *name)
     }
 }
 
+void follower_set_borrow(struct follower_set *set, const char *name, bool is_borrowed)
+{
+    struct follower_slot *slot = find_slot(set, name);
+
+    if (slot != NULL && is_borrowed)
+        slot->borrowed++;
+    else if (slot != NULL)
+        slot->borrowed--;
+}
+
 /* One that has become whole is opened as a live one, one that had a fault is told and tried again later; a fault of a
  * served one is everybody's. */
 static int look_after(struct follower_set *set, struct follower_slot *slot, struct err *err)
@@ -229,6 +253,8 @@ static int look_after(struct follower_set *set, struct follower_slot *slot, stru
         return open_follower(set, slot, err);
     }
     enum follower_phase phase = follower_phase(slot->follower);
+    if (slot->borrowed > 0 && !(phase == FOLLOWER_FAILED && follower_set_is_served(set, slot)))
+        return 0; /* once it is given back */
     if (phase == FOLLOWER_WHOLE) {
         close_follower(set, slot);
         int rc = open_follower(set, slot, err);

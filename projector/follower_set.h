@@ -19,6 +19,7 @@ struct follower_slot {
     size_t memory_bytes; /* as it was told */
     struct follower_task memory_task;
     bool is_task_given;
+    unsigned borrowed; /* how many others read its store, on other threads: it isn't closed */
 };
 
 struct follower_set {
@@ -30,6 +31,7 @@ struct follower_set {
     struct serving serving;
     struct follower_slot **slots; /* a slot's address stays while it is there: a task lies in it */
     size_t count, capacity;
+    bool is_changing; /* a generation is being made on another thread (change_worker.h): none is dropped meanwhile */
     bool has_left_one_behind;
 };
 
@@ -37,7 +39,7 @@ struct follower_set {
  * clock. The caller holds DIR/lock, and closes the set after a failure, too. */
 MUST_CHECK int follower_set_open(struct follower_set *set, const struct run_settings *settings,
                                  const struct clock_port *clock, struct err *err);
-/* All are asked to stop before the first is waited for. False: one didn't stop in time; the process must end without
+/* All are asked to stop before the first is waited for. False: one didn't stop in time, or a generation is being made; the process must end without
  * giving up DIR/lock before, and the set stays as it is. */
 bool follower_set_close(struct follower_set *set);
 /* Waits until the followers of the served generations are open: a mistake of the set-up is told before anything is
@@ -54,6 +56,9 @@ MUST_CHECK int follower_set_look_at_serving(struct follower_set *set, struct err
 MUST_CHECK int follower_set_follow(struct follower_set *set, const char *name, struct err *err);
 /* Closes its store, so that it can be dropped. */
 void follower_set_forget(struct follower_set *set, const char *name);
+
+/* Its store is read on another thread from now on, or (false) no longer. */
+void follower_set_borrow(struct follower_set *set, const char *name, bool is_borrowed);
 
 /* In each turn: opens anew what has become whole or is to be tried again. Errors are the process's. */
 MUST_CHECK int follower_set_look_after(struct follower_set *set, struct err *err);

@@ -1,8 +1,8 @@
 /* Requests that change the set of generations. The change itself is generation_change.h's; before it, the followers bring
  * onto the disk what it looks at, and behind it the set follows what there is now.
  *
- * A change is made on the supervisor's thread: while it copies a generation (rebuild --from-generation) or many erasure
- * marks, the followers go on, but other requests and `status` wait. */
+ * What is quick is done on the supervisor's thread. A generation is made on one of its own (change_worker.h), as it may be
+ * copied from another; those that are served may change meanwhile, but none is dropped. */
 #include "ops/runtime/log.h"
 #include "projector/generation_change.h"
 #include "projector/request_stages.h"
@@ -42,6 +42,20 @@ static bool is_opening(const struct pending_request *pending, const char *name)
     return follower != NULL && follower_phase(follower) == FOLLOWER_OPENING;
 }
 
+static enum stage_end end_rebuild(struct pending_request *pending, json_t **ret_outcome, struct err *failure)
+{
+    int rc = change_worker_take(&pending->worker, ret_outcome, failure);
+
+    if (rc == 0) {
+        const char *name = json_string_value(json_object_get(*ret_outcome, "generation"));
+        log_info("generation %s is made, and filled beside the one that is served", name);
+        rc = follower_set_follow(pending->followers, name, failure);
+    }
+    if (rc == 0)
+        *failure = (struct err){0};
+    return STAGE_DONE;
+}
+
 /* What is taken over is taken from a store that has everything: erasures a moment ago, too. */
 enum stage_end stage_rebuild(struct pending_request *pending, json_t **ret_outcome, struct err *failure)
 {
@@ -49,20 +63,20 @@ enum stage_end stage_rebuild(struct pending_request *pending, json_t **ret_outco
     const char *const names[] = {serving_incumbent(&followers->serving),
                                  pending_request_text(pending, "from_generation")};
 
+    if (pending->worker != NULL)
+        return change_worker_is_done(pending->worker) ? end_rebuild(pending, ret_outcome, failure) : STAGE_STAYS;
+    if (followers->is_changing)
+        return STAGE_STAYS;
     if (pending->stage == 0 || is_opening(pending, names[0]) || is_opening(pending, names[1])) {
         request_tasks_give(&pending->tasks, followers, names, ARRAY_COUNT(names),
                            &(struct follower_task){.kind = TASK_COMMIT});
         return STAGE_WAITS;
     }
     note_request_id(pending);
-    carry_out(pending, change_rebuild, ret_outcome, failure);
-    if (failure->kind == 0) {
-        const char *name = json_string_value(json_object_get(*ret_outcome, "generation"));
-        log_info("generation %s is made, and filled beside the one that is served", name);
-        if (follower_set_follow(followers, name, failure) == 0)
-            *failure = (struct err){0};
-    }
-    return STAGE_DONE;
+    if (change_worker_start(followers, change_rebuild, pending->request->arguments, names, &pending->worker, failure) <
+        0)
+        return STAGE_DONE;
+    return STAGE_STAYS;
 }
 
 /* One that is still built is made whole first when that is forced. */
@@ -95,6 +109,8 @@ enum stage_end stage_drop(struct pending_request *pending, json_t **ret_outcome,
 {
     const char *name = pending_request_text(pending, "generation");
 
+    if (pending->followers->is_changing)
+        return STAGE_STAYS;
     if (serving_percent(&pending->followers->serving, name) == 0)
         follower_set_forget(pending->followers, name);
     carry_out(pending, change_drop, ret_outcome, failure);

@@ -4,6 +4,7 @@
 #ifndef TARN_PROJECTOR_REQUEST_STAGES_H
 #define TARN_PROJECTOR_REQUEST_STAGES_H
 
+#include "projector/change_worker.h"
 #include "projector/request_tasks.h"
 #include "schema/store/control.h"
 
@@ -12,12 +13,14 @@ struct pending_request {
     struct control_request *request; /* NULL: it is answered, and tasks of it may still be under way */
     unsigned stage;                  /* how many have ended */
     struct request_tasks tasks;
-    int64_t held_until_us; /* hold: until then the followers stand still */
-    json_t *outcome;       /* of an earlier stage, to be answered at the end; NULL: none */
+    int64_t held_until_us;        /* hold: until then the followers stand still */
+    struct change_worker *worker; /* rebuild: makes the generation; NULL: not yet */
+    json_t *outcome;              /* of an earlier stage, to be answered at the end; NULL: none */
 };
 
 enum stage_end {
     STAGE_WAITS, /* for the tasks that it has handed out; then comes the next stage */
+    STAGE_STAYS, /* it is entered again in the next turn */
     STAGE_DONE,  /* *ret_outcome, or failure when its kind is set, is the answer */
 };
 

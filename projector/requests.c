@@ -93,6 +93,8 @@ static bool advance(struct requests *requests, struct pending *pending, int *ret
         if (pending->at.request == NULL)
             return true;
         enum stage_end end = pending->run(&pending->at, &outcome, &failure);
+        if (end == STAGE_STAYS)
+            return false;
         pending->at.stage++;
         if (end == STAGE_DONE)
             *ret_rc = answer(requests, pending, outcome, &failure, err);

@@ -38,7 +38,7 @@ static int drop_expired(struct follower_set *followers, struct err *err)
     char name[GENERATION_NAME_MAX];
     json_t *outcome = NULL;
 
-    if (!change_find_expired(&followers->serving, clock_wall_ms(followers->clock), name))
+    if (followers->is_changing || !change_find_expired(&followers->serving, clock_wall_ms(followers->clock), name))
         return 0;
     json_t *arguments = json_pack("{s:s}", "generation", name);
     follower_set_forget(followers, name);

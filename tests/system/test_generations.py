@@ -155,11 +155,13 @@ def test_a_rate_holds_a_rebuild_back_and_nothing_else(world, publisher):
 
 @pytest.fixture
 def slow_disk(tmp_path):
-    """(environment, flag): a program with the environment has a slow disk while there is a file `flag`."""
+    """(environment of, flag): a program with the environment has a slow disk while there is a file `flag`: for each sync of
+    a store whose path has `of` in it."""
     library, flag = tmp_path / "slow_sync.so", tmp_path / "slow"
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, pathlib.Path(__file__).with_name("slow_sync.c"), "-ldl"],
                    check=True)
-    return {"LD_PRELOAD": str(library), "SLOW_SYNC": str(flag)}, flag
+    return lambda of, ms: {"LD_PRELOAD": str(library), "SLOW_SYNC": str(flag), "SLOW_SYNC_OF": of,
+                           "SLOW_SYNC_MS": str(ms)}, flag
 
 
 @pytest.mark.skipif(FLAVOUR != "release", reason="sanitizers want to be loaded first")
@@ -170,7 +172,7 @@ def test_without_a_rate_a_rebuild_holds_back_while_live_commits_take_longer(slow
     paced.burst(100000)
     publisher.flush()
     env, flag = slow_disk
-    projector = programs.projector(store, kafka, topics, flags=["--memory", "64MiB"], env=env)
+    projector = programs.projector(store, kafka, topics, flags=["--memory", "64MiB"], env=env("/generations/", 100))
     projector.wait_caught_up()
     paced.start(100)  # live commits, whose usual length becomes known
 
@@ -303,6 +305,39 @@ def test_a_copy_holds_what_it_was_copied_from_and_goes_on_from_there(world, publ
     publish_events(publisher, world.event_topics, 300, seed=13)
     wait_all_caught_up(world, [first, copied])
     assert digest(world, copied) == digest(world, first)
+
+
+@pytest.mark.skipif(FLAVOUR != "release", reason="sanitizers want to be loaded first")
+def test_while_a_generation_is_copied_requests_probes_and_a_stop_are_obeyed(slow_disk, kafka, new_topic, publisher,
+                                                                            programs, store):
+    topics = topics_for_examples(new_topic)
+    publish_events(publisher, topics, 2000)
+    env, flag = slow_disk
+    projector = programs.projector(store, kafka, topics, env=env("/generations/.", 60_000))
+    projector.wait_caught_up()
+    first = served(projector)
+    flag.touch()
+    control = store / "control"
+    request = {"version": 1, "kind": "rebuild", "arguments": {"request": "copy", "from_generation": first},
+               "expires_at_ms": int(time.time() * 1000) + 600_000}
+    (control / "requests" / "0123-abcd.json").write_text(json.dumps(request))
+    wait_until(lambda: list((store / "generations").glob(".*/data.mdb")), "the copy", alive=[projector.process])
+    ask(projector, "rollback", {}, expect="no way back")
+    publish_events(publisher, topics, 500, seed=3)
+    wait_all_caught_up(projector, [first])
+    wait_until(lambda: projector.metrics().sum("tarn_projector_position", generation=first) >= 2500, "what is told",
+               alive=[projector.process])
+    assert projector.readyz().status_code == 200
+    assert (control / "taken" / "0123-abcd.json").exists() and set(generations(projector)) == {first}
+    assert projector.stop() < 2
+    flag.unlink()
+    projector.start()  # goes on with the request
+    wait_until(lambda: len(generations(projector)) == 2, "the copy", alive=[projector.process])
+    second = (set(generations(projector)) - {first}).pop()
+    wait_built(projector, second)
+    wait_all_caught_up(projector, [first, second])
+    assert digest(projector, first) == digest(projector, second)
+    assert [entry.name for entry in (store / "generations").iterdir() if entry.name.startswith(".")] == []
 
 
 def test_two_are_held_at_the_same_positions_while_traffic_goes_on(world, publisher):
