@@ -51,6 +51,7 @@ struct cache {
     struct slots owners;   /* hash of owner hash and view number -> head of a ring */
     struct cache_row *lru; /* a ring's fixed point: next is the most recently used row, previous the least */
     struct dirty_rows dirty[RANGE_COUNT];
+    size_t dirty_capacity;  /* of all vectors */
     size_t frozen_capacity; /* items of the lists of its jobs */
     size_t evictions;
     struct free_chunk *free_chunks[FREE_CLASSES]; /* by size */
@@ -296,7 +297,9 @@ static void mark_dirty(struct cache *cache, struct cache_row *row)
     row->state = ROW_DIRTY;
 
     struct dirty_rows *dirty = &cache->dirty[cache_row_range(row)];
+    cache->dirty_capacity -= dirty->capacity;
     dirty->rows = mem_grow(dirty->rows, dirty->count, &dirty->capacity, sizeof(struct cache_row *));
+    cache->dirty_capacity += dirty->capacity;
     dirty->rows[dirty->count++] = row;
     dirty->bytes += row_bytes(row) + value_bytes(row->value);
 }
@@ -504,12 +507,8 @@ void cache_thaw(struct cache *cache, struct cache_frozen_list *list)
 
 size_t cache_bytes(const struct cache *cache)
 {
-    size_t bytes = cache->bytes + cache->free_bytes + (cache->rows.mask + 1 + cache->owners.mask + 1) * sizeof(struct slot) +
-                   cache->frozen_capacity * sizeof(struct cache_frozen);
-
-    for (size_t i = 0; i < RANGE_COUNT; i++)
-        bytes += cache->dirty[i].capacity * sizeof(struct cache_row *);
-    return bytes;
+    return cache->bytes + cache->free_bytes + (cache->rows.mask + 1 + cache->owners.mask + 1) * sizeof(struct slot) +
+           cache->dirty_capacity * sizeof(struct cache_row *) + cache->frozen_capacity * sizeof(struct cache_frozen);
 }
 
 size_t cache_dirty_bytes(const struct cache *cache)

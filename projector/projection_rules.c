@@ -71,20 +71,24 @@ static int apply_to_child(const struct message_rules *rules, const struct field_
 
 /* --- derived fields -------------------------------------------------------------------------------------------- */
 
+/* Of a field of 4 bytes. */
+static bool is_unsigned(const struct field_type *field)
+{
+    return field->kind == KIND_UINT32 || field->kind == KIND_FIXED32;
+}
+
 static int64_t plain_number(const ProtobufCMessage *message, const struct field_type *field)
 {
     union message_item room;
     const void *item = message_peek_item(message, field, &room);
 
-    return value_kind_of(field->kind) == VALUE_UINT ? (int64_t) *(const uint32_t *)item : *(const int32_t *)item;
+    return is_unsigned(field) ? (int64_t) *(const uint32_t *)item : *(const int32_t *)item;
 }
 
 /* False: it doesn't fit. */
 static bool set_plain_number(ProtobufCMessage *message, const struct field_type *field, int64_t number)
 {
-    bool is_unsigned = value_kind_of(field->kind) == VALUE_UINT;
-
-    if (number < (is_unsigned ? 0 : INT32_MIN) || number > (is_unsigned ? (int64_t)UINT32_MAX : INT32_MAX))
+    if (is_unsigned(field) ? number != (uint32_t)number : number != (int32_t)number)
         return false;
     *(uint32_t *)message_at(message, field->offset) = (uint32_t)number;
     return true;

@@ -18,6 +18,8 @@ void *arena_alloc_block(struct arena *arena, size_t size)
     size_t wanted = (size + 7) & ~(size_t)7;
     struct arena_block **link = &arena->spare;
 
+    if (size == 0 && arena->next != NULL)
+        return arena->next;
     if (wanted < size)
         wanted = SIZE_MAX / 2; /* refused by mem_alloc */
     while (*link != NULL && (*link)->size < wanted)

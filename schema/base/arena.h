@@ -31,7 +31,7 @@ size_t arena_footprint(const struct arena *arena);
 static inline void *arena_alloc(struct arena *arena, size_t size)
 {
     size_t rounded = (size + 7) & ~(size_t)7;
-    if (rounded < size || (size_t)(arena->end - arena->next) < rounded || arena->next == NULL)
+    if (rounded - 1 >= (size_t)(arena->end - arena->next)) /* rounded is 0 for none, and for more than there is */
         return arena_alloc_block(arena, size);
     void *at = arena->next;
     arena->next += rounded;

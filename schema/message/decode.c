@@ -281,9 +281,10 @@ static int decode_fields(struct decoder *decoder, ProtobufCMessage *message, str
         struct span span;
         int rc;
 
-        while (field->tag < *at)
+        const uint32_t first = *at;
+        while (field->tag < first)
             field++;
-        if (field->tag == *at && *at < 0x80) {
+        if (field->tag == first && first < 0x80) {
             at++;
         } else {
             uint32_t tag;

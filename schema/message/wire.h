@@ -80,6 +80,13 @@ static inline bool wire_read_span(const uint8_t **at, const uint8_t *end, struct
     const uint8_t *from = *at;
     uint64_t length;
 
+    if (from < end && *from < 0x80) { /* as most are */
+        if (*from >= end - from)
+            return false;
+        *ret_span = span_of(from + 1, *from);
+        *at = from + 1 + *from;
+        return true;
+    }
     if (!wire_read_varint(at, end, &length) || length > (size_t)(end - *at) || *at - from > WIRE_SHORT_BYTES_MAX)
         return false;
     *ret_span = span_of(*at, (size_t)length);

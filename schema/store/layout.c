@@ -4,15 +4,15 @@
 #include "schema/store/layout.h"
 
 #include <assert.h>
+#include <endian.h>
 
 /* --- numbers --- */
 
 static void put_big_endian(struct buf *out, uint64_t number, unsigned bytes)
 {
-    uint8_t *at = buf_reserve(out, bytes);
+    uint64_t swapped = htobe64(number << (64 - 8 * bytes));
 
-    for (unsigned i = 0; i < bytes; i++)
-        at[i] = (uint8_t)(number >> (8 * (bytes - 1 - i)));
+    memcpy(buf_reserve(out, sizeof(swapped)), &swapped, sizeof(swapped)); /* more room than it takes */
     out->len += bytes;
 }
 
