@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "projector/announcements_pending.h"
 #include "projector/command.h"
 #include "projector/live_figures.h"
 #include "projector/opened_store.h"
@@ -39,6 +40,7 @@ struct generation_status {
     char *const *topics;
     struct positions positions;
     size_t parked;
+    size_t announcements_pending;
     struct store_size size;
     struct building building;
     bool has_live;
@@ -198,6 +200,9 @@ static int read_generation(const char *directory, const struct opened_store *ope
     if (rc == 0)
         rc = count_parked(opened->reader, &status->parked, err);
     if (rc == 0)
+        rc = announcements_pending(directory, &opened->generation->settings, opened->reader,
+                                   &status->announcements_pending, err);
+    if (rc == 0)
         rc = store_size(opened->store, &status->size, err);
     if (rc < 0)
         return rc;
@@ -244,8 +249,8 @@ static void add_json(const struct generation_status *status, struct buf *out)
         buf_add_format(out, "%" PRId64, status->live.time_left_s);
     else
         buf_add_literal(out, "null");
-    buf_add_format(out, ",\"parked\":%zu,\"announcements_pending\":0,\"file_bytes\":%" PRIu64 ",\"problem\":",
-                   status->parked, status->size.file_bytes);
+    buf_add_format(out, ",\"parked\":%zu,\"announcements_pending\":%zu,\"file_bytes\":%" PRIu64 ",\"problem\":",
+                   status->parked, status->announcements_pending, status->size.file_bytes);
     if (status->has_live && status->live.problem[0] != '\0')
         add_text(out, status->live.problem);
     else
@@ -270,6 +275,8 @@ static void print_text(const struct generation_status *status)
 
     printf("generation %s  %s  traffic %u%%  parked %zu  file %.1f MiB", status->name, status->state, status->percent,
            status->parked, (double)status->size.file_bytes / (1 << 20));
+    if (status->announcements_pending > 0)
+        printf("  announcements pending %zu", status->announcements_pending);
     if (status->sample_percent > 0)
         printf("  a sample of %u%%", status->sample_percent);
     if (status->is_partial)
