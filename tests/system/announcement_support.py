@@ -3,7 +3,6 @@
 import subprocess
 import time
 
-import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from tarn import ROOT
 from tarn.events import Schema
