@@ -33,7 +33,7 @@ static bool check_name(struct compiler *compiler, const Tarn__View *options, siz
     return false;
 }
 
-static const struct field_path *resolve_changed(const struct scope *scope, const Tarn__Announcement *options,
+static const struct field_path *resolve_changed(const struct scope *scope, const Tarn__Announce *options,
                                                 size_t *ret_count)
 {
     struct compiler *compiler = scope->compiler;
@@ -56,7 +56,7 @@ static const struct field_path *resolve_changed(const struct scope *scope, const
 static void compile_one(struct compiler *compiler, const struct view_draft *draft, size_t ordinal, const char *place,
                         struct announcement *ret_announcement)
 {
-    const Tarn__Announcement *options = draft->options->announce[ordinal];
+    const Tarn__Announce *options = draft->options->announce[ordinal];
     const struct scope scope = {.compiler = compiler, .message = draft->view->type, .place = place};
 
     if (!check_name(compiler, draft->options, ordinal, place))
@@ -64,8 +64,7 @@ static void compile_one(struct compiler *compiler, const struct view_draft *draf
     if (options->n_changed == 0 && options->n_when == 0)
         mistakes_add(compiler->mistakes, place, "changed",
                      "is missing, and so is `when`: nothing says when it is to be announced");
-    struct announcement announcement = {.name =
-                                            arena_copy(compiler->arena, options->name, strlen(options->name) + 1)};
+    struct announcement announcement = {.name = arena_copy(compiler->arena, options->name, strlen(options->name) + 1)};
     announcement.changed = resolve_changed(&scope, options, &announcement.changed_count);
     announcement.when = resolve_conditions(&scope, options->when, options->n_when, "when", &announcement.when_count);
     *ret_announcement = announcement;
