@@ -63,7 +63,7 @@ say = $(if $(filter 0,$(V)),@printf '  %-5s %s\n' $(1) $@)
 
 # Say which packages are missing before the compiler trips over them; the goals that install them themselves, or don't
 # compile, needn't ask.
-ifneq ($(filter-out help clean run test arrows format,$(or $(MAKECMDGOALS),build)),)
+ifneq ($(filter-out help clean run story test arrows format,$(or $(MAKECMDGOALS),build)),)
 MISSING := $(shell ops/dev/install.sh missing build)
 ifneq ($(MISSING),)
 define MISSING_TEXT
@@ -182,6 +182,12 @@ run: ## installs what it needs, builds, and shows Tarn at work; KAFKA=real takes
 	@ops/dev/install.sh build run $(if $(filter real,$(KAFKA)),kafka)
 	@$(MAKE) --no-print-directory $(JOBS) build dev-programs
 	@FLAVOUR=$(FLAVOUR) exec ops/dev/run.sh $(if $(filter real,$(KAFKA)),--real-kafka)
+
+STORY_FLAGS ?=
+story: ## MariaDB, Kafka and all of Tarn: 10,000 people are told of a result and look, then everything is killed; a picture in build/story. STORY_FLAGS=--help
+	@ops/dev/install.sh build story
+	@$(MAKE) --no-print-directory $(JOBS) build dev-programs
+	@TARN_FLAVOUR=$(FLAVOUR) exec build/venv/bin/python ops/dev/story $(STORY_FLAGS)
 
 check: unit-tests model-programs build/examples.binpb ## unit tests, and the examples' golden events folded: under a minute
 	@ops/dev/install.sh unit python

@@ -7,6 +7,7 @@
 #     ops/dev/install.sh python           ... and the Python packages of the tests
 #     ops/dev/install.sh build test       ... and Java, Apache Kafka: all that `make test` needs
 #     ops/dev/install.sh build kafka      ... Java and Apache Kafka alone: `make run KAFKA=real`
+#     ops/dev/install.sh build story      ... these, MariaDB and the Python packages: `make story`
 #     ops/dev/install.sh bench            the peers of `make bench`: nginx, Redis (Debian starts their services), MariaDB; valgrind
 #     ops/dev/install.sh mysql            Oracle's MySQL 8.0.33, for the soak's second tier
 #     ops/dev/install.sh develop          clang-format, clang-tidy, valgrind, coverage
@@ -25,6 +26,7 @@ unit_packages="libcmocka-dev"
 python_packages="python3 python3-venv"
 # The server without its service: nothing of the system's is started.
 database_packages="mariadb-server-core mariadb-client-core"
+story_packages="$python_packages $kafka_packages $database_packages"
 test_packages="$unit_packages $python_packages curl kcat util-linux $kafka_packages $database_packages"
 bench_packages="openjdk-17-jdk-headless maven nginx redis-server redis-tools valgrind $database_packages"
 develop_packages="clang clang-format clang-tidy libclang-rt-14-dev valgrind gcovr"
@@ -42,11 +44,12 @@ packages_of() {
         python) echo $python_packages ;;
         run) echo $run_packages ;;
         kafka) echo $kafka_packages ;;
+        story) echo $story_packages ;;
         test) echo $test_packages ;;
         bench) echo $bench_packages ;;
         develop) echo $develop_packages ;;
         mysql) echo $mysql_packages ;;
-        *) say "\"$purpose\" is none of build, unit, python, run, kafka, test, bench, mysql, develop"; exit 2 ;;
+        *) say "\"$purpose\" is none of build, unit, python, run, kafka, story, test, bench, mysql, develop"; exit 2 ;;
         esac
     done
 }
@@ -95,9 +98,12 @@ install_python() {
     say "Python packages into build/venv"
     python=/usr/bin/python3
     [ -x $python ] || python=python3
-    rm -rf build/venv
-    $python -m venv build/venv
-    build/venv/bin/pip install --quiet --disable-pip-version-check -r ops/dev/requirements.txt
+    # One that works is only added to, so that whoever uses it just now can go on.
+    if ! build/venv/bin/python -m pip --version >/dev/null 2>&1; then
+        rm -rf build/venv
+        $python -m venv build/venv
+    fi
+    build/venv/bin/python -m pip install --quiet --disable-pip-version-check -r ops/dev/requirements.txt
     cp ops/dev/requirements.txt build/venv/.installed-from
 }
 
@@ -150,6 +156,6 @@ for purpose in "$@"; do
     python) install_python ;;
     kafka) install_kafka ;;
     mysql) install_mysql ;;
-    test) install_python && install_kafka ;;
+    story | test) install_python && install_kafka ;;
     esac
 done

@@ -46,11 +46,14 @@ log.cleaner.backoff.ms=200
 log.segment.delete.delay.ms=0
 file.delete.delay.ms=0
 controlled.shutdown.enable=false
+{more}
 """
 
 
 class Kafka:
-    def __init__(self, folder, version=DEFAULT_VERSION):
+    def __init__(self, folder, version=DEFAULT_VERSION, more=""):
+        """`more`: further lines of its configuration."""
+        self.more = more
         self.folder = folder
         self.version = version
         self.libs = ROOT / "build" / f"kafka-{version}" / "libs"
@@ -64,7 +67,8 @@ class Kafka:
         for attempt in range(3):
             self.port, controller_port = free_port(), free_port()
             (self.folder / "server.properties").write_text(
-                CONFIGURATION.format(folder=self.folder, port=self.port, controller_port=controller_port))
+                CONFIGURATION.format(folder=self.folder, port=self.port, controller_port=controller_port,
+                                     more=self.more))
             if not (self.folder / "data").exists():
                 self._format()
             try:
