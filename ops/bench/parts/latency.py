@@ -1,5 +1,6 @@
 """From produce to readable on a full store, and what readers feel of the writing: open loop, counted from the planned time."""
 
+import os
 import statistics
 import subprocess
 
@@ -12,6 +13,7 @@ NAME = "latency"
 RATES = ((1000, 5, 10), (5000, 35, 60))  # events/s, aim and floor of p99 in ms
 WRITES_PER_SECOND = 5000
 READS_PER_SECOND = 5000
+BARE = "bench-bare"  # a topic that nobody else reads
 
 
 def run(place, results):
@@ -19,16 +21,27 @@ def run(place, results):
     projector = place.full_store()
     results.section(f"Live, on a full store of {options.full:,} views, open loop, from the planned time")
     figures = {rate: [] for rate, _, _ in RATES}
+    bare = {rate: [] for rate, _, _ in RATES}
+    place.make_topic(BARE)
+    os.sync()  # what other parts have left for the disk isn't waited for here
     latency(place, projector, 1000)  # a broker that has just started compiles its code; that is another subject
+    consumed(place, 1000)
     for run_number in place.runs():
         for rate, _, _ in in_turns(run_number, RATES):
-            figures[rate].append(latency(place, projector, rate))
-            results.keep(f"latency {rate}", figures[rate][-1])
-            place.say(f"{rate:,} events/s: p50 {figures[rate][-1]['p50_ms']} ms, p99 {figures[rate][-1]['p99_ms']} ms")
+            for kept, measured in in_turns(run_number, ((figures, lambda: latency(place, projector, rate)),
+                                                        (bare, lambda: consumed(place, rate)))):
+                kept[rate].append(measured())
+            own, others = figures[rate][-1], bare[rate][-1]
+            results.keep(f"latency {rate}", own)
+            results.keep(f"latency {rate}, bare consumer", others)
+            place.say(f"{rate:,} events/s: p50 {own['p50_ms']} ms, p99 {own['p99_ms']} ms; bare consumer: p50 {others['p50_ms']} ms,"
+                      f" p99 {others['p99_ms']} ms")
     for rate, aim, floor in RATES:
         p50 = statistics.median(figure["p50_ms"] for figure in figures[rate])
+        bare_p50, bare_p99 = (statistics.median(figure[name] for figure in bare[rate]) for name in ("p50_ms", "p99_ms"))
         results.value(f"produce to readable at {rate:,} events/s: p99", [figure["p99_ms"] for figure in figures[rate]], " ms",
-                      aim, floor, tarn=f"p50 {p50:.1f} ms")
+                      aim, floor, tarn=f"p50 {p50:.1f} ms",
+                      peer=f"produce to consumed: p50 {bare_p50:.1f}, p99 {bare_p99:.1f} ms")
     beside_writes(place, results, projector)
     projector.stop(timeout_s=60)
 
@@ -36,6 +49,12 @@ def run(place, results):
 def latency(place, projector, rate):
     return run_json([PROGRAMS / "bench_latency", place.kafka.brokers, projector.topics, projector.store,
                      int(rate * place.options.latency_seconds), rate, place.options.full])
+
+
+def consumed(place, rate):
+    """What Kafka and librdkafka take of it: the same events until a bare consumer has them."""
+    return run_json([PROGRAMS / "bench_latency", place.kafka.brokers, BARE, "-", int(rate * place.options.latency_seconds), rate,
+                     place.options.full])
 
 
 def beside_writes(place, results, projector):
