@@ -1,4 +1,4 @@
-/* A topic's name may hold anything but '/', '@' and ',', so an item is read from its end. Waiting is the loop's
+/* A topic's name may hold anything but '/', '@' and ',', so an item is read from its end. An id may hold anything but ','. Waiting is the loop's
  * business: nothing here blocks, and no snapshot is held between two looks. */
 #include "query/at_least.h"
 
@@ -23,6 +23,17 @@ static bool parse_number(struct span text, int64_t most, int64_t *ret_number)
     return true;
 }
 
+static int parse_id(const struct generation_settings *settings, struct span id, struct at_least_item *ret_item,
+                    struct err *err)
+{
+    if (id.len == 0)
+        return err_set(err, ERR_INPUT, "Tarn-At-Least: id= without an event's id");
+    if (settings->dedupe_window == 0)
+        return err_set(err, ERR_INPUT, "Tarn-At-Least: this store keeps no ids of events (--dedupe-window is 0)");
+    *ret_item = (struct at_least_item){.is_id = true, .id_hash = hash64(id)};
+    return 0;
+}
+
 static int parse_item(const struct generation_settings *settings, struct span text, struct at_least_item *ret_item,
                       struct err *err)
 {
@@ -32,8 +43,7 @@ static int parse_item(const struct generation_settings *settings, struct span te
     int64_t partition, offset = -1;
 
     if (span_starts_with(text, SPAN_LITERAL("id=")))
-        return err_set(err, ERR_AGAIN,
-                       "Tarn-At-Least: id=… is not supported by this version; give topic/partition@offset");
+        return parse_id(settings, span_of(at + 3, text.len - 3), ret_item, err);
     if (slash == NULL)
         return err_set(err, ERR_INPUT, "Tarn-At-Least: \"%.*s\" is not topic/partition@offset", SPAN_ARGS(text));
     struct span topic = span_of(at, (size_t)(slash - at));
@@ -44,7 +54,7 @@ static int parse_item(const struct generation_settings *settings, struct span te
     int number = generation_topic_number(settings, topic);
     if (number < 0)
         return err_set(err, ERR_INPUT, "Tarn-At-Least: unknown topic \"%.*s\"", SPAN_ARGS(topic));
-    *ret_item = (struct at_least_item){(uint16_t)number, (int32_t)partition, offset};
+    *ret_item = (struct at_least_item){(uint16_t)number, (int32_t)partition, offset, false, 0};
     return 0;
 }
 
@@ -75,7 +85,7 @@ int at_least_parse_wait(struct span text, int64_t *ret_wait_ms, struct err *err)
     return 0;
 }
 
-int at_least_missing(const struct at_least *at_least, struct freshness *freshness, unsigned range,
+int at_least_missing(const struct at_least *at_least, struct freshness *freshness, const struct key_partitions *owner,
                      const struct generation_settings *settings, const struct at_least_item **ret_missing,
                      struct err *err)
 {
@@ -84,13 +94,18 @@ int at_least_missing(const struct at_least *at_least, struct freshness *freshnes
     for (size_t i = 0; i < at_least->count; i++) {
         const struct at_least_item *item = &at_least->items[i];
         int64_t next_offset;
-        int rc = freshness_next_offset(freshness, item->topic, item->partition, range, &next_offset, err);
+        bool is_there = false;
+        int rc = item->is_id ? freshness_has_id(freshness, owner->owner_hash, item->id_hash, &is_there, err)
+                             : freshness_next_offset(freshness, item->topic, item->partition, owner->range,
+                                                     &next_offset, err);
         if (rc == ERR_ABSENT)
             return err_set(err, ERR_INPUT, "Tarn-At-Least: topic %s has no partition %" PRId32,
                            settings->topics[item->topic], item->partition);
         if (rc < 0)
             return rc;
-        if (next_offset <= item->offset && missing == NULL)
+        if (!item->is_id)
+            is_there = next_offset > item->offset;
+        if (!is_there && missing == NULL)
             missing = item;
     }
     *ret_missing = missing;

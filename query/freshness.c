@@ -197,6 +197,23 @@ int freshness_next_offset(struct freshness *freshness, uint16_t topic, int32_t p
     return rc;
 }
 
+int freshness_has_id(struct freshness *freshness, uint64_t owner_hash, uint64_t id_hash, bool *ret_has, struct err *err)
+{
+    struct store_cursor *cursor = NULL;
+    struct span key, value;
+
+    buf_clear(&freshness->key);
+    layout_id_prefix(owner_hash, id_hash, &freshness->key);
+    int rc = store_cursor_open(freshness->reader, TABLE_IDS, buf_span(&freshness->key), span_of(NULL, 0), &cursor, err);
+    if (rc == 0)
+        rc = store_cursor_next(cursor, &key, &value, err);
+    store_cursor_close(&cursor);
+    if (rc < 0 && rc != ERR_ABSENT)
+        return rc;
+    *ret_has = rc == 0;
+    return 0;
+}
+
 /* Mostly nothing is parked at all, and that is known per snapshot. */
 int freshness_is_incomplete(struct freshness *freshness, uint64_t owner_hash, bool *ret_incomplete, struct err *err)
 {

@@ -48,6 +48,10 @@ MUST_CHECK int freshness_whole_age_s(struct freshness *freshness, int64_t now_ms
 MUST_CHECK int freshness_next_offset(struct freshness *freshness, uint16_t topic, int32_t partition, unsigned range,
                                      int64_t *ret_next_offset, struct err *err);
 
+/* Whether an event of the owner with that id (its hash64()) is handled, and not so long ago that its id is forgotten. */
+MUST_CHECK int freshness_has_id(struct freshness *freshness, uint64_t owner_hash, uint64_t id_hash, bool *ret_has,
+                                struct err *err);
+
 /* True when events of the owner are parked, in any topic. */
 MUST_CHECK int freshness_is_incomplete(struct freshness *freshness, uint64_t owner_hash, bool *ret_incomplete,
                                        struct err *err);

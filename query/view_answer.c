@@ -19,10 +19,14 @@ enum { FAULT_LOG_MS = 1000, CACHE_LINE_BYTES = 64, AHEAD_BYTES = 4096 };
 
 enum step { GO_ON, ANSWERED, WAIT };
 
+/* In a wait's second note, where a topic and a partition would stand: it waits for an event's id. */
+enum { NOTE_OF_ID = -1 };
+
 static enum http_outcome answer_from_generation(struct query_loop *loop, const struct http_request *request,
                                                 struct http_wait *wait, struct http_answer *answer);
-static enum step await_position(struct query_loop *loop, const struct view_request *asked, unsigned range,
-                                struct http_wait *wait, struct http_answer *answer, bool *ret_is_in_vain);
+static enum step await_position(struct query_loop *loop, const struct view_request *asked,
+                                const struct key_partitions *partitions, struct http_wait *wait,
+                                struct http_answer *answer, bool *ret_is_in_vain);
 static int add_freshness(struct query_loop *loop, const struct key_partitions *partitions, struct http_answer *answer,
                          struct err *err);
 static int find_view(struct query_loop *loop, const struct view_request *asked, const struct key_partitions *partitions,
@@ -87,7 +91,7 @@ static enum http_outcome answer_from_generation(struct query_loop *loop, const s
     if (rc < 0)
         return fault(loop, answer, &err);
     if (asked.at_least.count > 0) {
-        enum step step = await_position(loop, &asked, partitions.range, wait, answer, &is_in_vain);
+        enum step step = await_position(loop, &asked, &partitions, wait, answer, &is_in_vain);
         if (step != GO_ON)
             return step == WAIT ? HTTP_WAITING : HTTP_ANSWERED;
     }
@@ -129,12 +133,16 @@ static enum http_outcome answer_from_generation(struct query_loop *loop, const s
 bool view_answer_still_waits(struct query_loop *loop, const struct http_wait *wait)
 {
     int64_t next_offset;
+    bool is_there;
     struct err err;
 
     if (!query_loop_has_generation(loop) || !query_loop_choose_serial(loop, (uint64_t)wait->note[0]))
         return false; /* asked again from the beginning */
     if (query_loop_snapshot(loop, &err) < 0)
         return true;
+    if (wait->note[1] == NOTE_OF_ID)
+        return freshness_has_id(loop->freshness, (uint64_t)wait->note[2], (uint64_t)wait->note[3], &is_there, &err) == 0 &&
+               !is_there;
     return freshness_next_offset(loop->freshness, (uint16_t)(wait->note[1] >> 32), (int32_t)wait->note[1],
                                  (unsigned)wait->note[2], &next_offset, &err) == 0 &&
            next_offset <= wait->note[3];
@@ -142,13 +150,14 @@ bool view_answer_still_waits(struct query_loop *loop, const struct http_wait *wa
 
 /* --- the store ------------------------------------------------------------------------------------------------------ */
 
-static enum step await_position(struct query_loop *loop, const struct view_request *asked, unsigned range,
-                                struct http_wait *wait, struct http_answer *answer, bool *ret_is_in_vain)
+static enum step await_position(struct query_loop *loop, const struct view_request *asked,
+                                const struct key_partitions *partitions, struct http_wait *wait,
+                                struct http_answer *answer, bool *ret_is_in_vain)
 {
     const struct at_least_item *missing;
     struct err err;
 
-    int rc = at_least_missing(&asked->at_least, loop->freshness, range, &loop->generation->generation->settings,
+    int rc = at_least_missing(&asked->at_least, loop->freshness, partitions, &loop->generation->generation->settings,
                               &missing, &err);
     if (rc == ERR_INPUT) {
         http_answer_problem(answer, 400, "%s", err.text);
@@ -170,9 +179,9 @@ static enum step await_position(struct query_loop *loop, const struct view_reque
         return GO_ON;
     }
     wait->note[0] = (int64_t)loop->generation->serial;
-    wait->note[1] = (int64_t)missing->topic << 32 | missing->partition;
-    wait->note[2] = range;
-    wait->note[3] = missing->offset;
+    wait->note[1] = missing->is_id ? NOTE_OF_ID : (int64_t)missing->topic << 32 | missing->partition;
+    wait->note[2] = missing->is_id ? (int64_t)partitions->owner_hash : (int64_t)partitions->range;
+    wait->note[3] = missing->is_id ? (int64_t)missing->id_hash : missing->offset;
     return WAIT;
 }
 

@@ -161,7 +161,7 @@ static bool read_parameter(struct query_loop *loop, const struct http_request *r
         rc = err_set(&err, ERR_INPUT, "unknown parameter \"%.*s\"; there are fields, at-least and wait",
                      SPAN_ARGS(name));
     }
-    return rc == 0 || refuse(answer, rc == ERR_AGAIN ? 501 : 400, &err);
+    return rc == 0 || refuse(answer, 400, &err);
 }
 
 static bool read_query(struct query_loop *loop, const struct http_request *request, struct view_request *asked,
@@ -196,7 +196,7 @@ static bool read_fields(struct query_loop *loop, const struct http_request *requ
     if (rc == 0 && wait.at != NULL)
         rc = at_least_parse_wait(wait, &asked->at_least.wait_ms, &err);
     if (rc < 0)
-        return refuse(answer, rc == ERR_AGAIN ? 501 : 400, &err);
+        return refuse(answer, 400, &err);
 
     asked->if_none_match = http_request_header(request, "If-None-Match");
     asked->representation = negotiate(http_request_header(request, "Accept"));

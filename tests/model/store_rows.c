@@ -12,7 +12,7 @@
 static const char *const table_names[TABLE_COUNT] = {
     [TABLE_META] = "meta",       [TABLE_VIEWS] = "views",         [TABLE_MARKS] = "marks",
     [TABLE_PARKED] = "parked",   [TABLE_POSITIONS] = "positions", [TABLE_PARTITIONS] = "partitions",
-    [TABLE_BUCKETS] = "buckets", [TABLE_IDS] = "ids",
+    [TABLE_BUCKETS] = "buckets", [TABLE_ANNOUNCEMENTS] = "announcements", [TABLE_IDS] = "ids",
 };
 
 static void print_hex(struct span bytes)

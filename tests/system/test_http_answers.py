@@ -104,7 +104,8 @@ def test_a_request_waits_for_the_position_it_asks_for(bank):
     assert f"{bank.topic}/0@1" in late.headers["Tarn-Position"]
     assert bank.get(f"/v1/lenders/KB?at-least={bank.topic}/7@2").status_code == 400
     assert bank.get("/v1/lenders/KB?at-least=nothing/0@2").status_code == 400
-    assert bank.get("/v1/lenders/KB?at-least=id=e-1").status_code == 501
+    assert bank.get("/v1/lenders/KB?at-least=id=&wait=0").status_code == 400
+    assert bank.get("/v1/lenders/KB?at-least=id=e-1&wait=0").status_code == 409
 
 
 def test_a_key_without_a_screen_says_how_far_the_store_is(bank):

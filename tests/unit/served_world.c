@@ -23,8 +23,8 @@ static char topic_names[3][16] = {"branches", "people", "shop.events"};
 static char *topics[] = {topic_names[0], topic_names[1], topic_names[2]};
 static struct topic_of_stream streams[] = {
     {stream_names[0], topic_names[0]}, {stream_names[1], topic_names[1]}, {stream_names[2], topic_names[2]}};
-static char type_header[] = "type", beginning[] = "beginning";
-static char *type_headers[] = {type_header};
+static char type_header[] = "type", id_header[] = "id", beginning[] = "beginning";
+static char *type_headers[] = {type_header}, *id_headers[] = {id_header};
 
 static const struct generation_settings settings = {
     .streams = streams,
@@ -33,6 +33,9 @@ static const struct generation_settings settings = {
     .topic_count = 3,
     .type_headers = type_headers,
     .type_header_count = 1,
+    .dedupe_window = 1000,
+    .id_headers = id_headers,
+    .id_header_count = 1,
     .max_view_bytes = 1 << 20,
     .projection_version = PROJECTION_VERSION,
     .start = beginning,
@@ -165,6 +168,15 @@ static int put_row(const struct served_change *change, struct store_writer *writ
         layout_parked_key(&parked, &key);
         layout_parked_event(&event, &value);
         rc = store_put(writer, TABLE_PARKED, buf_span(&key), buf_span(&value), err);
+    } else if (change->kind == CHANGE_ID) {
+        const struct handled_id id = {.owner_hash = hash64(span_of_text(change->record_key)),
+                                      .id_hash = hash64(span_of_text(change->id)),
+                                      .topic = change->topic,
+                                      .partition = change->partition,
+                                      .offset = 5};
+        layout_id_key(&id, &key);
+        layout_id(&id, &value);
+        rc = store_put(writer, TABLE_IDS, buf_span(&key), buf_span(&value), err);
     } else {
         layout_position(&change->position, &value);
         for (int range = 0; rc == 0 && range < RANGE_COUNT; range++) {

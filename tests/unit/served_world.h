@@ -38,6 +38,7 @@ struct served_change {
         CHANGE_POSITION,  /* topic, partition; range -1: all */
         CHANGE_PARTITION, /* topic, partition, row */
         CHANGE_PARKED,    /* topic, record_key */
+        CHANGE_ID,        /* topic, partition, record_key, id */
         CHANGE_GARBAGE,   /* view, keys: bytes that are no view */
     } kind;
     const char *view, *key1, *key2, *key3;
@@ -48,6 +49,7 @@ struct served_change {
     struct position position;
     struct partition_row row;
     const char *record_key;
+    const char *id;
 };
 
 /* DIR exists and holds nothing. */

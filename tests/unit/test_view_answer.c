@@ -331,7 +331,6 @@ static void what_later_versions_bring_is_refused_by_name(void **state)
     assert_answer("GET /v1/shelf?name=Ada", NULL, 501, "indexed field");
     assert_answer("POST /v1/shelf:batchGet", NULL, 501, ":batchGet");
     assert_answer("GET /v1/shelf/u1", "Accept: text/event-stream\r\n", 501, "text/event-stream");
-    assert_answer("GET /v1/shelf/u1", "Tarn-At-Least: id=e-77\r\n", 501, "id=");
 }
 
 static void parked_events_of_the_key_make_it_incomplete(void **state)
@@ -426,6 +425,29 @@ static void a_position_is_awaited_of_the_key_s_range(void **state)
     assert_answer(request, NULL, 409, NULL);
 }
 
+static void an_event_s_id_is_awaited_of_the_key_s_owner(void **state)
+{
+    struct served_change handled = {.kind = CHANGE_ID, .topic = TOPIC_SHOP, .record_key = "u1", .id = "e-77"};
+    struct served_change others[] = {{.kind = CHANGE_ID, .topic = TOPIC_SHOP, .record_key = "u2", .id = "e-77"},
+                                     {.kind = CHANGE_ID, .topic = TOPIC_SHOP, .record_key = "u1", .id = "e-7"}};
+
+    (void)state;
+    assert_int_equal(served_world_ask(&world, "GET /v1/shelf/u1", "Tarn-At-Least: shop.events/0@9, id=e-77\r\n"), 0);
+    assert_int_equal(world.wait.deadline_us, world.now_ms * 1000 + 500 * 1000);
+    served_world_change(&world, others, ARRAY_COUNT(others)); /* another owner's, and another id */
+    world.wait.is_again = true;
+    assert_true(view_answer_still_waits(world.loop, &world.wait));
+    assert_int_equal(served_world_resume(&world, false), 0);
+    served_world_change(&world, &handled, 1);
+    assert_false(view_answer_still_waits(world.loop, &world.wait));
+    assert_int_equal(served_world_resume(&world, false), 200);
+
+    assert_answer("GET /v1/shelf/u1?at-least=id=e-77,id=e-7,people/0@9&wait=0", NULL, 200, NULL);
+    assert_answer("GET /v1/shelf/u1?at-least=id=e-77&at-least=id=e-78&wait=0", NULL, 409, NULL);
+    assert_header("Retry-After", "1");
+    assert_answer("GET /v1/shelf/u2?at-least=id=e-7&wait=0", NULL, 409, NULL);
+}
+
 static void a_malformed_or_unknown_position_is_400(void **state)
 {
     static const struct {
@@ -441,6 +463,8 @@ static void a_malformed_or_unknown_position_is_400(void **state)
         {"shop.events/4294967296@1", "is not topic/partition@offset"},
         {"nothing/0@9", "unknown topic \\\"nothing\\\""},
         {"shop.events/1@9", "topic shop.events has no partition 1"},
+        {"id=", "without an event's id"},
+        {"shop.events/0@1, id=", "without an event's id"},
         {"", "expected topic/partition@offset"},
         {", ,", "expected topic/partition@offset"},
     };
@@ -617,6 +641,7 @@ int main(void)
         WITH_STORE(a_position_that_comes_in_time_is_answered),
         WITH_STORE(a_position_that_does_not_come_is_409),
         WITH_STORE(a_position_is_awaited_of_the_key_s_range),
+        WITH_STORE(an_event_s_id_is_awaited_of_the_key_s_owner),
         WITH_STORE(a_malformed_or_unknown_position_is_400),
         WITHOUT_STORE(without_a_store_the_server_is_alive_and_not_ready),
         WITHOUT_STORE(a_store_is_served_once_it_has_been_caught_up),
