@@ -9,6 +9,7 @@ enum {
     UP_PERMILLE = 25,
     HARMLESS_US = 1500, /* commits that are still this fast suffer from nothing, however fast they were */
     REST_MAX_US = 200 * 1000,
+    IN_VAIN_US = 5 * 1000 * 1000, /* a smoothed value has long followed by then */
     SMOOTHING = 8,
 };
 
@@ -56,6 +57,19 @@ void throttle_return(struct throttle *throttle, int64_t unused)
         throttle->tokens += unused;
 }
 
+/* The least share, for long, and live commits take as long as before: somebody else slows them down. */
+static void note_in_vain(struct throttle *throttle, struct pressure *pressure, int64_t now_us, bool is_too_much)
+{
+    if (!is_too_much || throttle->share_permille > THROTTLE_SHARE_MIN) {
+        throttle->least_since_us = 0;
+    } else if (throttle->least_since_us == 0) {
+        throttle->least_since_us = now_us;
+    } else if (now_us - throttle->least_since_us >= IN_VAIN_US) {
+        pressure->usual_us = pressure->commit_us;
+        throttle->least_since_us = 0;
+    }
+}
+
 int64_t throttle_rest_us(struct throttle *throttle, struct pressure *pressure, int64_t now_us, int64_t worked_us)
 {
     if (now_us - throttle->looked_us >= LOOK_EVERY_US) {
@@ -68,6 +82,7 @@ int64_t throttle_rest_us(struct throttle *throttle, struct pressure *pressure, i
                                    : share > THROTTLE_SHARE_MAX ? THROTTLE_SHARE_MAX
                                                                 : share;
         throttle->looked_us = now_us;
+        note_in_vain(throttle, pressure, now_us, is_too_much);
     }
     int64_t rest_us = worked_us * (1000 - throttle->share_permille) / throttle->share_permille;
     return rest_us < REST_MAX_US ? rest_us : REST_MAX_US;

@@ -3,7 +3,8 @@
  *
  * A live follower tells how long its commits take. What they took while nothing was being built is the measure; when they
  * take more than half again as long, the one under construction works for a smaller part of its time, and for a larger
- * one when they recover. */
+ * one when they recover. When they stay as slow though it hardly works, it isn't the cause: then that is the measure, as it
+ * would never catch up otherwise. */
 #ifndef TARN_PROJECTOR_THROTTLE_H
 #define TARN_PROJECTOR_THROTTLE_H
 
@@ -26,6 +27,7 @@ struct throttle {
     int64_t tokens;         /* records that may be handled now, by the rate */
     int64_t share_permille; /* of its time that it may work */
     int64_t looked_us;      /* when that was last set */
+    int64_t least_since_us; /* since when it has been the least, in vain; 0: it isn't */
 };
 
 enum { THROTTLE_SHARE_MIN = 50, THROTTLE_SHARE_MAX = 1000 };

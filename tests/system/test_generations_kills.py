@@ -140,7 +140,7 @@ class Changes:
 
 
 @pytest.mark.parametrize("victims", ["projector", "command", "both"])
-@tiers(short={"kills": 4, "backlog": 4000}, soak={"kills": 50, "backlog": 50000, "fixed_seed": False})
+@tiers(short={"kills": 4, "backlog": 4000}, soak={"kills": 50, "backlog": 10000, "fixed_seed": False})
 def test_kills_in_the_middle_of_changes_leave_generations_that_go_on(tier, victims, chance, kafka, new_topic, publisher,
                                                                      programs, tmp_path):
     """kill -9 of the projector, of the command, of both, at random moments of rebuild, promote, rollback and drop."""

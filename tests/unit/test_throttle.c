@@ -115,6 +115,26 @@ static void commits_that_are_fast_enough_are_nobodys_reason_to_rest(void **state
     assert_int_equal(rest_after(&throttle, &pressure, &now_us, 20), 0);
 }
 
+static void it_does_not_rest_for_ever_when_resting_helps_nobody(void **state)
+{
+    struct pressure pressure = {0};
+    struct throttle throttle;
+    int64_t now_us = 0;
+
+    (void)state;
+    pressure_note(&pressure, 2000);
+    pressure.building = 1;
+    throttle_init(&throttle, 0, now_us);
+    for (int i = 0; i < 100; i++)
+        pressure_note(&pressure, 9000);
+    assert_true(rest_after(&throttle, &pressure, &now_us, 50) > 0); /* the least share, but not for long yet */
+    assert_int_equal(throttle.share_permille, THROTTLE_SHARE_MIN);
+    assert_int_equal(rest_after(&throttle, &pressure, &now_us, 100), 0);
+    for (int i = 0; i < 100; i++)
+        pressure_note(&pressure, 40000);
+    assert_true(rest_after(&throttle, &pressure, &now_us, 20) > 0); /* slower still: perhaps it is the cause now */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +144,7 @@ int main(void)
         cmocka_unit_test(what_is_not_used_may_be_used_later),
         cmocka_unit_test(it_rests_while_live_commits_take_longer_than_before_and_less_when_they_recover),
         cmocka_unit_test(commits_that_are_fast_enough_are_nobodys_reason_to_rest),
+        cmocka_unit_test(it_does_not_rest_for_ever_when_resting_helps_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
