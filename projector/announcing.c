@@ -19,6 +19,8 @@ enum {
     CHUNKS = 400, /* for more partitions than positions.h takes */
     LET_GO_ROWS = 4096,               /* a commit */
     COMMITS_KEPT = 64,
+    COMPARE_EVERY_US = 1000 * 1000,
+    OTHER_LOG_US = 10 * 1000 * 1000, /* a leader that has just changed may tell an older end for a moment */
 };
 
 struct chunk {
@@ -40,6 +42,8 @@ struct announcing {
     uint64_t looked_version;
     bool has_looked;
     bool was_due;
+    int64_t compared_us;
+    int64_t beyond_since_us; /* an offset lies beyond its log's end; 0: none does */
 
     size_t given_up; /* the flusher's: in the transaction that it writes */
 
@@ -114,11 +118,49 @@ static void begin(struct announced_partition *entry, int64_t next_offset)
         atomic_compare_exchange_strong(&entry->next_offset, &not_yet, next_offset);
 }
 
+/* The log ends here, and has been announced further: it isn't the log that was announced. */
+static bool is_beyond_end(const struct announcing *announcing, const struct partition *partition)
+{
+    struct announced_partition *entry = announcing_entry(announcing, partition->topic, partition->number);
+
+    return entry != NULL && partition->row.state == PARTITION_FOLLOWING && partition->row.end_offset >= 0 &&
+           partition->cursor.next_offset >= partition->row.end_offset &&
+           atomic_load(&entry->next_offset) > partition->cursor.next_offset;
+}
+
+/* A topic that was made anew, and read by a rebuild, begins to be announced at its end. */
+static void look_for_other_logs(struct announcing *announcing, const struct positions *positions)
+{
+    int64_t now_us = clock_monotonic_us(announcing->options.clock);
+    bool is_any_beyond = false;
+
+    if (now_us - announcing->compared_us < COMPARE_EVERY_US)
+        return;
+    announcing->compared_us = now_us;
+    for (size_t i = 0; i < positions->count; i++) {
+        const struct partition *partition = positions->partitions[i];
+        if (!is_beyond_end(announcing, partition))
+            continue;
+        is_any_beyond = true;
+        if (announcing->beyond_since_us == 0 || now_us - announcing->beyond_since_us < OTHER_LOG_US)
+            continue;
+        struct announced_partition *entry = announcing_entry(announcing, partition->topic, partition->number);
+        atomic_store(&entry->sent_offset, partition->cursor.next_offset);
+        atomic_store(&entry->next_offset, partition->cursor.next_offset);
+    }
+    if (!is_any_beyond)
+        announcing->beyond_since_us = 0;
+    else if (announcing->beyond_since_us == 0)
+        announcing->beyond_since_us = now_us;
+}
+
 void announcing_look(struct announcing *announcing, const struct positions *positions, bool is_ready)
 {
     if (announcing == NULL)
         return;
     bool is_due = is_ready && atomic_load_explicit(&announcing->is_served, memory_order_relaxed);
+    if (is_due)
+        look_for_other_logs(announcing, positions);
     if (announcing->has_looked && announcing->looked_version == positions->states_version &&
         announcing->was_due == is_due)
         return;

@@ -27,11 +27,11 @@ from tarn.programs import Projector  # noqa: E402
 
 def publish(kafka, topic, rate, count):
     publisher = Publisher(kafka, Schema(), linger_ms=0)
-    began = time.monotonic()
+    began, run = time.monotonic(), time.time_ns()  # the same report again would be no change
     for number in range(count):
         time.sleep(max(0.0, began + number / rate - time.monotonic()))
         user = f"u{number % 5000}"
-        publisher.publish(topic, "genetics.v1.AnalysisCompleted", {"user_id": user, "report_id": f"r{number}"}, key=user)
+        publisher.publish(topic, "genetics.v1.AnalysisCompleted", {"user_id": user, "report_id": f"{run}-{number}"}, key=user)
     publisher.flush()
 
 

@@ -232,6 +232,47 @@ static void begin_at(struct world *world, int64_t offset)
     atomic_store(&world->at->next_offset, offset);
 }
 
+static int64_t clock_now_us;
+
+static int64_t read_clock(void *self)
+{
+    (void)self;
+    return clock_now_us;
+}
+
+static const struct clock_port set_clock = {read_clock, read_clock, NULL};
+
+static void a_log_that_was_made_anew_is_announced_from_its_end_on(void **state)
+{
+    struct world *world = *state;
+    struct partition *partition = world->positions.partitions[0];
+    const struct announcing_options options = {.views = world->views,
+                                               .settings = &world->settings,
+                                               .announced = world->announced,
+                                               .clock = &set_clock,
+                                               .row_limit = ROW_LIMIT,
+                                               .committed = note_commit,
+                                               .gave_up = note_given_up,
+                                               .self = world};
+    struct announcing *announcing = announcing_new(&options);
+
+    announcing_set_served(announcing, true);
+    begin_at(world, 1000);
+    positions_advance_to(&world->positions, partition, 40);
+    positions_end_seen(&world->positions, partition, 40, 1);
+    for (int second = 1; second < 10; second++) {
+        clock_now_us = second * 1000000;
+        announcing_look(announcing, &world->positions, true);
+        assert_int_equal(atomic_load(&world->at->next_offset), 1000); /* may be an old answer */
+    }
+    for (int second = 10; second < 14; second++) {
+        clock_now_us = second * 1000000;
+        announcing_look(announcing, &world->positions, true);
+    }
+    assert_int_equal(atomic_load(&world->at->next_offset), 40);
+    announcing_free(&announcing);
+}
+
 static void nothing_is_announced_before_it_is_known_from_where(void **state)
 {
     struct world *world = *state;
@@ -465,6 +506,7 @@ static void a_file_that_is_not_understood_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_log_that_was_made_anew_is_announced_from_its_end_on),
         TEST(nothing_is_announced_before_it_is_known_from_where),
         TEST(one_that_is_not_served_begins_nothing),
         TEST(what_lies_behind_the_slowest_range_waits),
