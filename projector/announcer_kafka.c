@@ -192,12 +192,20 @@ static const char *publish(void *self, const struct announcement_record *record,
     rd_kafka_headers_t *headers = rd_kafka_headers_new(2);
     rd_kafka_header_add(headers, "type", -1, type, sizeof(type) - 1);
     rd_kafka_header_add(headers, "id", -1, record->id, ANNOUNCEMENT_ID_CHARS);
-    rd_kafka_resp_err_t code = rd_kafka_producev(
-        kafka->client, RD_KAFKA_V_TOPIC(kafka->topic), RD_KAFKA_V_KEY(record->key.at, record->key.len),
-        RD_KAFKA_V_VALUE((void *)(uintptr_t)record->value.at, record->value.len), RD_KAFKA_V_HEADERS(headers),
-        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE((void *)(uintptr_t)number), RD_KAFKA_V_END);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        return NULL;
+    const rd_kafka_vu_t arguments[] = {
+        {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = kafka->topic},
+        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {.ptr = (void *)(uintptr_t)record->key.at, .size = record->key.len}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE,
+         .u.mem = {.ptr = (void *)(uintptr_t)record->value.at, .size = record->value.len}},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = (void *)(uintptr_t)number},
+        {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
+    };
+    rd_kafka_error_t *error = rd_kafka_produceva(kafka->client, arguments, ARRAY_COUNT(arguments));
+    if (error == NULL)
+        return NULL; /* the headers are librdkafka's now */
+    rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+    rd_kafka_error_destroy(error);
     rd_kafka_headers_destroy(headers);
     return rd_kafka_err2str(code);
 }

@@ -148,12 +148,19 @@ static bool publish(void *self, const struct exposure_record *record)
     struct span key = exposure_record_key(record), id = exposure_record_id(record);
     struct span value = exposure_record_value(record);
 
-    return rd_kafka_producev(
-               kafka->client, RD_KAFKA_V_TOPIC(kafka->topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-               RD_KAFKA_V_KEY((void *)(uintptr_t)key.at, key.len),
-               RD_KAFKA_V_VALUE((void *)(uintptr_t)value.at, value.len), RD_KAFKA_V_HEADER("type", "tarn.Exposure", -1),
-               RD_KAFKA_V_HEADER("id", id.at, (ssize_t)id.len), RD_KAFKA_V_OPAQUE((void *)(uintptr_t)record->mark),
-               RD_KAFKA_V_END) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    const rd_kafka_vu_t arguments[] = {
+        {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = kafka->topic},
+        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {.ptr = (void *)(uintptr_t)key.at, .size = key.len}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {.ptr = (void *)(uintptr_t)value.at, .size = value.len}},
+        {.vtype = RD_KAFKA_VTYPE_HEADER, .u.header = {.name = "type", .val = "tarn.Exposure", .size = -1}},
+        {.vtype = RD_KAFKA_VTYPE_HEADER, .u.header = {.name = "id", .val = id.at, .size = (ssize_t)id.len}},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = (void *)(uintptr_t)record->mark},
+    };
+    rd_kafka_error_t *error = rd_kafka_produceva(kafka->client, arguments, ARRAY_COUNT(arguments));
+    if (error != NULL)
+        rd_kafka_error_destroy(error);
+    return error == NULL;
 }
 
 static void poll_client(void *self, int64_t ms)
