@@ -495,8 +495,8 @@ class Row:
 class Model:
     """Views by (view name, key), erasure marks, and records that could not be applied with those that wait behind."""
 
-    def __init__(self, schema, max_view_bytes=1 << 62, topic_of=None, is_framed=False):
-        """topic_of: {stream: topic}; without it each stream has a topic of its name."""
+    def __init__(self, schema, max_view_bytes=1 << 62, topic_of=None, is_framed=False, dedupe_window=0):
+        """topic_of: {stream: topic}; without it each stream has a topic of its name. dedupe_window: in offsets."""
         self.schema = schema
         self.topic_of = topic_of or {h.stream: h.stream for view in schema.views for h in view.handlers}
         self.is_framed = is_framed
@@ -505,8 +505,12 @@ class Model:
         self.parked = []
         self.max_view_bytes = max_view_bytes
         self.left_out = 0  # how often a handler found its view erased
+        self.dedupe_window = dedupe_window
+        self.id_offsets = {}  # (topic, partition, key, id) -> where it stood last
+        self.duplicates = 0
 
-    # A record: dict of topic, offset, key (bytes or None), time_ms, type (empty: none), value (bytes or None).
+    # A record: dict of topic, offset, key (bytes or None), time_ms, type (empty: none), value (bytes or None); with an id,
+    # if it has one, also partition and id.
 
     def judge(self, record):
         """The handlers that a record is for, and why it is bad whatever it holds (or None)."""
@@ -523,7 +527,7 @@ class Model:
 
     def handle(self, record):
         handlers, fault = self.judge(record)
-        if not handlers or self.all_erased(handlers, record):
+        if not handlers or self.all_erased(handlers, record) or self.is_duplicate(record):
             return
         if fault is not None:
             self.park(record, fault)
@@ -548,6 +552,17 @@ class Model:
             self.apply(rest, event, record)
         except Fault as fault:
             self.park(record, fault.reason)
+
+    def is_duplicate(self, record):
+        """Whether its id stood within the window before it; from here on it stands where this one does."""
+        if not record.get("id") or record["key"] is None or self.dedupe_window == 0:
+            return False
+        at = record["topic"], record["partition"], record["key"], record["id"]
+        last = self.id_offsets.get(at)
+        self.id_offsets[at] = record["offset"]
+        is_known = last is not None and record["offset"] - last <= self.dedupe_window
+        self.duplicates += is_known
+        return is_known
 
     def decode(self, record):
         if record["value"] is None:

@@ -194,11 +194,12 @@ def test_without_a_rate_a_rebuild_holds_back_while_live_commits_take_longer(slow
     assert figure("share_percent", first) == 100
     flag.touch()
     held = rebuild(projector)
-    wait_until(lambda: figure("share_percent", held) <= 10, "its holding back", alive=[projector.process])
+    held_at = 10  # per cent; it would need several seconds at that share
+    wait_until(lambda: figure("share_percent", held) <= held_at, "its holding back", alive=[projector.process])
     assert generations(projector)[held]["state"] == "building"
     flag.unlink()
     shares = wait_built_and_look(held)
-    assert max(shares) >= 30, f"it recovers: {shares}"
+    assert max(shares) > held_at, f"it recovers: {shares}"
     paced.stop()
     wait_all_caught_up(projector, [first, held])
     assert digest(projector, held) == digest(projector, first)

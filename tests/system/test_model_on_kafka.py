@@ -35,14 +35,15 @@ class World:
     topic_of: dict  # stream -> topic
     is_framed: bool
     max_view_bytes: int
+    dedupe_window: int
     records: list
 
     def model(self):
-        return view_model.Model(self.schema, self.max_view_bytes, self.topic_of, self.is_framed)
+        return view_model.Model(self.schema, self.max_view_bytes, self.topic_of, self.is_framed, self.dedupe_window)
 
     def flags(self):
         return [*(["--framing", "confluent"] if self.is_framed else []), "--max-view-bytes", str(self.max_view_bytes),
-                "--park-limit", "1000000"]
+                "--park-limit", "1000000", "--dedupe-window", str(self.dedupe_window)]
 
 
 def draw_set(chance, folder):
@@ -61,19 +62,34 @@ def make_world(chance, set_path, count, new_topic):
     is_shared = chance.random() < 0.2  # one topic for all
     shared = new_topic("shared", PARTITIONS) if is_shared else None
     topic_of = {stream: shared or new_topic(stream, PARTITIONS) for stream in streams}
-    world = World(set_path, schema, topic_of, chance.random() < 0.4, chance.choice([1 << 20, 1 << 20, 1024]), [])
+    world = World(set_path, schema, topic_of, chance.random() < 0.4, chance.choice([1 << 20, 1 << 20, 1024]),
+                  chance.choice([0, 7, 50000]), [])
     maker = event_maker.EventMaker(schema, chance, people=chance.choice([3, 12, 40]), wildness=chance.choice([0, 0.01, 0.05]),
                                    topic_of=topic_of, is_framed=world.is_framed)
-    world.records = compare_model.make_records(maker, chance, count, world.model())
+    world.records = tell_again(compare_model.make_records(maker, chance, count, world.model()), chance)
     return world
+
+
+def tell_again(records, chance):
+    """With ids for most records, and some of those once more or twice, a little or much later: as a relay that was killed
+    does."""
+    again = []
+    for number, record in enumerate(records):
+        if chance.random() < 0.7:
+            record["id"] = f"event-{number}"
+        again.append((number, record))
+        while "id" in record and chance.random() < 0.1:
+            again.append((number + chance.choice([0.5, 20.5, 200.5]), dict(record)))
+    return [record for _, record in sorted(again, key=lambda entry: entry[0])]
 
 
 def headers(record, chance):
     """The type in one of the ways in which it may be said, behind it what doesn't count."""
+    own = [("id", record["id"].encode())] if "id" in record else []
     if not record["type"]:
-        return [("content-type", b"application/protobuf")]
+        return [("content-type", b"application/protobuf"), *own]
     place = chance.randrange(len(TYPE_HEADERS))
-    said = [(TYPE_HEADERS[place], record["type"].encode())]
+    said = [(TYPE_HEADERS[place], record["type"].encode()), *own]
     said += [(name, b"nobody.v1.Decoy") for name in TYPE_HEADERS[place + 1:] if chance.random() < 0.3]
     chance.shuffle(said)
     return said
@@ -193,7 +209,8 @@ def run(world, chance, kafka, programs, folder, kills):
     query = programs.query(projector.store, name=f"query-{name}")
     model = check(world, projector, query)
     print(f"{name}: {len(world.records)} records, {len(set(world.topic_of.values()))} topics, "
-          f"{len(model.rows)} views, {len(model.marks)} erased, {len(model.parked)} parked, {kills} kills"
+          f"{len(model.rows)} views, {len(model.marks)} erased, {len(model.parked)} parked, {model.duplicates} told again, "
+          f"{kills} kills"
           f"{', framed' if world.is_framed else ''}")
     query.stop()
     projector.stop()
