@@ -525,9 +525,10 @@ class Model:
                 return handlers, "unparseable"
         return handlers, "no key" if handlers and record["key"] is None else None
 
-    def handle(self, record):
+    def handle(self, record, is_again=False):
+        """is_again: it was parked, and is tried anew."""
         handlers, fault = self.judge(record)
-        if not handlers or self.all_erased(handlers, record) or self.is_duplicate(record):
+        if not handlers or self.all_erased(handlers, record) or (not is_again and self.is_duplicate(record)):
             return
         if fault is not None:
             self.park(record, fault)
@@ -723,7 +724,7 @@ class Model:
             if any(p["unit"] == entry["unit"] for p in self.parked):
                 self.parked.append(entry)
             else:
-                self.handle(entry["record"])
+                self.handle(entry["record"], is_again=True)
 
     def pointless(self, record):
         """Whether all views that the event asks for are erased."""
