@@ -10,6 +10,8 @@ import sys
 import tempfile
 import time
 
+import requests
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "system"))
 
@@ -65,6 +67,14 @@ def cpu_seconds(pid):
         if stat.parent.name == str(pid) or fields[1] == str(pid):
             total += int(fields[11]) + int(fields[12])
     return total / TICKS
+
+
+def handled_records(projector):
+    """Since its start, whether or not they are committed."""
+    try:
+        return projector.metrics().sum("tarn_projector_records_total")
+    except requests.ConnectionError:
+        return 0
 
 
 def own_bytes(pid):
@@ -143,7 +153,9 @@ class Place:
         while True:
             projector.assert_alive()
             peak = max(peak, own_bytes(projector.process.pid))
-            if sum(p["position"] + 1 for p in projector.status()["partitions"]) >= ends:
+            # A status takes a process of its own, tens of milliseconds of it: not before its answer can be yes.
+            if handled_records(projector) >= events and \
+                    sum(p["position"] + 1 for p in projector.status()["partitions"]) >= ends:
                 break
             time.sleep(0.1)
         seconds = time.monotonic() - began
