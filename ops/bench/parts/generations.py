@@ -45,6 +45,7 @@ def beside_a_rebuild(place, results):
     beside, without = (statistics.median(figures) for figures in zip(*pairs))
     results.value(f"p99 of {LIVE_PER_SECOND:,} live events/s beside a rebuild / without", [a / b for a, b in pairs], "", 2, 2,
                   digits=2, tarn=f"{beside:.1f} ms beside", peer=f"{without:.1f} ms without")
+    place.tell_disturbed(results)
     projector.stop(timeout_s=60)
 
 
