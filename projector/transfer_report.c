@@ -1,10 +1,10 @@
 /* The digests are the lines of `digest`, so that they can be compared with those of any other store. */
 #include "projector/transfer_report.h"
 
-#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* {"view": "5 0123.."} of "view  5  0123.." lines. */
 static json_t *digests_json(const struct store_transferred *transferred)
@@ -14,15 +14,16 @@ static json_t *digests_json(const struct store_transferred *transferred)
     json_t *list = json_array();
 
     while (text < end) {
-        char view[256], digest[40];
-        uint64_t keys;
         const char *newline = memchr(text, '\n', (size_t)(end - text));
         size_t length = newline != NULL ? (size_t)(newline - text) : (size_t)(end - text);
-        char line[400];
+        char line[400], *rest = NULL;
         snprintf(line, sizeof(line), "%.*s", (int)length, text);
-        if (sscanf(line, "%255s %" SCNu64 " %39s", view, &keys, digest) == 3)
-            json_array_append_new(list, json_pack("{s:s, s:I, s:s}", "view", view, "keys", (json_int_t)keys, "digest",
-                                                  digest));
+        const char *view = strtok_r(line, " ", &rest);
+        const char *keys = strtok_r(NULL, " ", &rest);
+        const char *digest = strtok_r(NULL, " ", &rest);
+        if (digest != NULL)
+            json_array_append_new(list, json_pack("{s:s, s:I, s:s}", "view", view, "keys",
+                                                  (json_int_t)strtoull(keys, NULL, 10), "digest", digest));
         text += length + 1;
     }
     return list;
