@@ -6,46 +6,31 @@
 
 #include <stdlib.h>
 
+#include "ops/runtime/kafka_conf.h"
 #include "ops/runtime/log.h"
-#include "projector/kafka_conf.h"
 #include "schema/base/mem.h"
 
-/* Before --kafka, which may say otherwise. */
-static const struct {
-    const char *name, *value;
-} defaults[] = {
-    {"client.id", "tarn-announcer"},
-    {"linger.ms", "0"}, /* people wait; what comes at once goes at once all the same */
-    {"reconnect.backoff.ms", "100"},
-    {"reconnect.backoff.max.ms", "2000"},
-    {"retry.backoff.ms", "50"},
-    {"socket.keepalive.enable", "true"},
-    {"socket.nagle.disable", "true"},
-    {"topic.metadata.propagation.max.ms", "5000"},
-    {"enable.sparse.connections", "false"}, /* the first announcement waits for no connection */
-};
+static const struct kafka_setting settings_table[] = {
+    {"client.id", "tarn-announcer", KAFKA_DEFAULT, NULL},
+    {"linger.ms", "0", KAFKA_DEFAULT, NULL}, /* people wait; what comes at once goes at once all the same */
+    {"reconnect.backoff.ms", "100", KAFKA_DEFAULT, NULL},
+    {"reconnect.backoff.max.ms", "2000", KAFKA_DEFAULT, NULL},
+    {"retry.backoff.ms", "50", KAFKA_DEFAULT, NULL},
+    {"socket.keepalive.enable", "true", KAFKA_DEFAULT, NULL},
+    {"socket.nagle.disable", "true", KAFKA_DEFAULT, NULL},
+    {"topic.metadata.propagation.max.ms", "5000", KAFKA_DEFAULT, NULL},
+    {"enable.sparse.connections", "false", KAFKA_DEFAULT, NULL}, /* the first announcement waits for no connection */
 
-static const struct {
-    const char *name, *value;
-} ours[] = {
-    {"enable.idempotence", "true"},
-    {"acks", "all"},
-    {"message.timeout.ms", "0"},
-    {"partitioner", "murmur2_random"},
-    {"log.queue", "true"},
-};
-
-static const struct kafka_fixed fixed[] = {
-    {"bootstrap.servers", "--brokers sets it"},
-    {"metadata.broker.list", "--brokers sets it"},
-    {"enable.idempotence", "an announcement that is sent again must not be there twice"},
-    {"acks", "an announcement is forgotten once it can't get lost"},
-    {"request.required.acks", "an announcement is forgotten once it can't get lost"},
-    {"message.timeout.ms", "giving up and publishing again would make repeats"},
-    {"delivery.timeout.ms", "giving up and publishing again would make repeats"},
-    {"transactional.id", "announcements aren't transactional"},
-    {"partitioner", "announcements lie beside their owner's events"},
-    {"log.queue", "Kafka's messages are part of our log"},
+    {"bootstrap.servers", NULL, KAFKA_OURS, "--brokers sets it"},
+    {"metadata.broker.list", NULL, KAFKA_OURS, "--brokers sets it"},
+    {"enable.idempotence", "true", KAFKA_OURS, "an announcement that is sent again must not be there twice"},
+    {"acks", "all", KAFKA_OURS, "an announcement is forgotten once it can't get lost"},
+    {"request.required.acks", NULL, KAFKA_OURS, "an announcement is forgotten once it can't get lost"},
+    {"message.timeout.ms", "0", KAFKA_OURS, "giving up and publishing again would make repeats"},
+    {"delivery.timeout.ms", NULL, KAFKA_OURS, "giving up and publishing again would make repeats"},
+    {"transactional.id", NULL, KAFKA_OURS, "announcements aren't transactional"},
+    {"partitioner", "murmur2_random", KAFKA_OURS, "announcements lie beside their owner's events"},
+    {"log.queue", "true", KAFKA_OURS, "Kafka's messages are part of our log"},
 };
 
 typedef void told_fn(void *context, size_t number, enum announce_outcome outcome, const char *reason);
@@ -67,14 +52,8 @@ static void poll_client(void *self, int ms, told_fn *told, void *context);
 static int make_conf(const struct announcer_kafka *kafka, rd_kafka_conf_t **ret_conf, struct err *err)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < ARRAY_COUNT(defaults); i++)
-        rc = kafka_conf_set(conf, defaults[i].name, defaults[i].value, "", err);
-    if (rc == 0)
-        rc = kafka_conf_extra(conf, kafka->extra, fixed, ARRAY_COUNT(fixed), err);
-    for (size_t i = 0; rc == 0 && i < ARRAY_COUNT(ours); i++)
-        rc = kafka_conf_set(conf, ours[i].name, ours[i].value, "", err);
+    int rc = kafka_conf_layers(conf, settings_table, ARRAY_COUNT(settings_table), kafka->extra, err);
     if (rc == 0)
         rc = kafka_conf_set(conf, "bootstrap.servers", kafka->brokers, "--brokers: ", err);
     if (rc < 0)

@@ -1,8 +1,4 @@
-/* Settings come in three layers: our defaults, --kafka, and what is ours alone. What is ours is refused in --kafka by
- * name, with the reason: a setting that would silently break exactness must not be settable by accident, and an ignored
- * one would be a lie.
- *
- * Queues: librdkafka 2.0.2 stops asking a broker for up to a second once its queue is full, so the queue must hold more
+/* Queues: librdkafka 2.0.2 stops asking a broker for up to a second once its queue is full, so the queue must hold more
  * than the projector handles in that second. What it holds is bounded twice, by bytes and by records, as each record
  * costs some hundred bytes of book-keeping beside its own. */
 #include "projector/kafka_client.h"
@@ -11,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "ops/runtime/log.h"
+#include "ops/runtime/kafka_conf.h"
 #include "schema/base/mem.h"
 
 enum {
@@ -22,117 +18,65 @@ enum {
     FETCH_BYTES_MAX = 50 << 20,
 };
 
-enum layer {
-    DEFAULT, /* --kafka may say otherwise */
-    OURS,    /* refused in --kafka */
-};
-
 struct setting {
     const char *name;
     const char *reader; /* NULL: left alone, or computed */
     const char *watcher;
-    enum layer layer;
-    const char *why; /* of OURS */
+    enum kafka_layer layer;
+    const char *why; /* of KAFKA_OURS */
 };
 
 static const struct setting settings_table[] = {
-    {"client.id", "tarn-projector", "tarn-projector-watch", DEFAULT, NULL},
+    {"client.id", "tarn-projector", "tarn-projector-watch", KAFKA_DEFAULT, NULL},
     /* One record is enough to answer a fetch, so its wait bounds only how soon a quiet partition is known to be alive,
      * and how long a newly assigned one waits for the fetch that is under way. */
-    {"fetch.wait.max.ms", "100", "100", DEFAULT, NULL},
-    {"fetch.error.backoff.ms", "100", "100", DEFAULT, NULL},
-    {"reconnect.backoff.ms", "100", "100", DEFAULT, NULL},
-    {"reconnect.backoff.max.ms", "2000", "2000", DEFAULT, NULL},
-    {"socket.keepalive.enable", "true", "true", DEFAULT, NULL},
-    {"socket.nagle.disable", "true", "true", DEFAULT, NULL},
-    {"topic.metadata.refresh.interval.ms", "30000", "30000", DEFAULT, NULL},
-    {"topic.metadata.propagation.max.ms", "5000", "1000", DEFAULT, NULL},
+    {"fetch.wait.max.ms", "100", "100", KAFKA_DEFAULT, NULL},
+    {"fetch.error.backoff.ms", "100", "100", KAFKA_DEFAULT, NULL},
+    {"reconnect.backoff.ms", "100", "100", KAFKA_DEFAULT, NULL},
+    {"reconnect.backoff.max.ms", "2000", "2000", KAFKA_DEFAULT, NULL},
+    {"socket.keepalive.enable", "true", "true", KAFKA_DEFAULT, NULL},
+    {"socket.nagle.disable", "true", "true", KAFKA_DEFAULT, NULL},
+    {"topic.metadata.refresh.interval.ms", "30000", "30000", KAFKA_DEFAULT, NULL},
+    {"topic.metadata.propagation.max.ms", "5000", "1000", KAFKA_DEFAULT, NULL},
     /* The watcher takes one record of each partition, but Kafka gives whole batches. */
-    {"fetch.message.max.bytes", NULL, "1048576", DEFAULT, NULL},
-    {"fetch.max.bytes", NULL, "8388608", DEFAULT, NULL},
+    {"fetch.message.max.bytes", NULL, "1048576", KAFKA_DEFAULT, NULL},
+    {"fetch.max.bytes", NULL, "8388608", KAFKA_DEFAULT, NULL},
     /* rd_kafka_query_watermark_offsets() waits this long for a broker that went away, whatever timeout it is given. */
-    {"socket.timeout.ms", NULL, "3000", DEFAULT, NULL},
+    {"socket.timeout.ms", NULL, "3000", KAFKA_DEFAULT, NULL},
 
-    {"bootstrap.servers", NULL, NULL, OURS, "--brokers sets it"},
-    {"metadata.broker.list", NULL, NULL, OURS, "--brokers sets it"},
-    {"group.id", NULL, NULL, OURS, "--group sets it"},
-    {"group.instance.id", NULL, NULL, OURS, "positions are the store's; no consumer group is joined"},
-    {"partition.assignment.strategy", NULL, NULL, OURS, "positions are the store's; no consumer group is joined"},
-    {"enable.auto.commit", "false", "false", OURS, "the position that counts is in the store"},
-    {"auto.commit.enable", NULL, NULL, OURS, "the position that counts is in the store"},
-    {"auto.commit.interval.ms", NULL, NULL, OURS, "the position that counts is in the store"},
-    {"enable.auto.offset.store", "false", "false", OURS, "the position that counts is in the store"},
-    {"auto.offset.reset", "error", "error", OURS, "records that are gone must be noticed, not skipped"},
+    {"bootstrap.servers", NULL, NULL, KAFKA_OURS, "--brokers sets it"},
+    {"metadata.broker.list", NULL, NULL, KAFKA_OURS, "--brokers sets it"},
+    {"group.id", NULL, NULL, KAFKA_OURS, "--group sets it"},
+    {"group.instance.id", NULL, NULL, KAFKA_OURS, "positions are the store's; no consumer group is joined"},
+    {"partition.assignment.strategy", NULL, NULL, KAFKA_OURS, "positions are the store's; no consumer group is joined"},
+    {"enable.auto.commit", "false", "false", KAFKA_OURS, "the position that counts is in the store"},
+    {"auto.commit.enable", NULL, NULL, KAFKA_OURS, "the position that counts is in the store"},
+    {"auto.commit.interval.ms", NULL, NULL, KAFKA_OURS, "the position that counts is in the store"},
+    {"enable.auto.offset.store", "false", "false", KAFKA_OURS, "the position that counts is in the store"},
+    {"auto.offset.reset", "error", "error", KAFKA_OURS, "records that are gone must be noticed, not skipped"},
     /* The watcher asks for a record by its offset and for the log's very end, so it must see all there is. */
-    {"isolation.level", "read_committed", "read_uncommitted", OURS, "aborted transactions never happened"},
-    {"enable.partition.eof", "true", "true", OURS, "the ends of partitions tell that the store has caught up"},
-    {"allow.auto.create.topics", "false", "false", OURS, "a misspelt topic would be created"},
-    {"check.crcs", "true", "true", OURS, "a record that was damaged on the way must not be applied"},
+    {"isolation.level", "read_committed", "read_uncommitted", KAFKA_OURS, "aborted transactions never happened"},
+    {"enable.partition.eof", "true", "true", KAFKA_OURS, "the ends of partitions tell that the store has caught up"},
+    {"allow.auto.create.topics", "false", "false", KAFKA_OURS, "a misspelt topic would be created"},
+    {"check.crcs", "true", "true", KAFKA_OURS, "a record that was damaged on the way must not be applied"},
     /* The watcher's holds what one fetch brings: when it is full, nothing is fetched for up to a second. */
-    {"queued.min.messages", NULL, "100000", OURS, "--memory sets it"},
-    {"queued.max.messages.kbytes", NULL, "16384", OURS, "--memory sets it"},
-    {"statistics.interval.ms", "500", "0", OURS, "lag and age are made of the statistics"},
-    {"log.queue", "true", "true", OURS, "Kafka's messages are part of our log"},
-    {"enabled_events", NULL, NULL, OURS, "callbacks are ours"},
+    {"queued.min.messages", NULL, "100000", KAFKA_OURS, "--memory sets it"},
+    {"queued.max.messages.kbytes", NULL, "16384", KAFKA_OURS, "--memory sets it"},
+    {"statistics.interval.ms", "500", "0", KAFKA_OURS, "lag and age are made of the statistics"},
+    {"log.queue", "true", "true", KAFKA_OURS, "Kafka's messages are part of our log"},
+    {"enabled_events", NULL, NULL, KAFKA_OURS, "callbacks are ours"},
 };
 
-static const struct setting *find_setting(struct span name)
+static int apply_layers(rd_kafka_conf_t *conf, enum kafka_role role, const struct config_list *extra, struct err *err)
 {
+    struct kafka_setting settings[ARRAY_COUNT(settings_table)];
+
     for (size_t i = 0; i < ARRAY_COUNT(settings_table); i++) {
-        if (span_equal_text(name, settings_table[i].name))
-            return &settings_table[i];
-    }
-    return NULL;
-}
-
-static int set(rd_kafka_conf_t *conf, const char *name, const char *value, const char *origin, struct err *err)
-{
-    char reason[300];
-
-    switch (rd_kafka_conf_set(conf, name, value, reason, sizeof(reason))) {
-    case RD_KAFKA_CONF_OK:
-        return 0;
-    case RD_KAFKA_CONF_UNKNOWN:
-        return err_set(err, ERR_INPUT, "%s%s: librdkafka has no such setting", origin, name);
-    case RD_KAFKA_CONF_INVALID:
-        break;
-    }
-    /* Its text may quote the value, which may be a secret. */
-    return err_set(err, ERR_INPUT, "%s%s: librdkafka refuses the value, or was built without what it needs", origin,
-                   name);
-}
-
-static int apply_layer(rd_kafka_conf_t *conf, enum kafka_role role, enum layer layer, struct err *err)
-{
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < ARRAY_COUNT(settings_table); i++) {
         const struct setting *setting = &settings_table[i];
-        const char *value = role == KAFKA_READER ? setting->reader : setting->watcher;
-        if (setting->layer == layer && value)
-            rc = set(conf, setting->name, value, "", err);
+        settings[i] = (struct kafka_setting){setting->name, role == KAFKA_READER ? setting->reader : setting->watcher,
+                                             setting->layer, setting->why};
     }
-    return rc;
-}
-
-static int apply_extra(rd_kafka_conf_t *conf, const struct config_list *extra, struct err *err)
-{
-    for (size_t i = 0; extra && i < extra->count; i++) {
-        const char *pair = extra->items[i];
-        const char *equals = strchr(pair, '=');
-        if (!equals || equals == pair)
-            return err_set(err, ERR_INPUT, "--kafka takes NAME=VALUE");
-        struct span name_span = span_of(pair, (size_t)(equals - pair));
-        const struct setting *setting = find_setting(name_span);
-        if (setting && setting->layer == OURS)
-            return err_set(err, ERR_INPUT, "--kafka %s can't be changed: %s", setting->name, setting->why);
-
-        char *name = mem_text_of(name_span);
-        int rc = set(conf, name, equals + 1, "--kafka ", err);
-        free(name);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
+    return kafka_conf_layers(conf, settings, ARRAY_COUNT(settings), extra, err);
 }
 
 /* A queue that isn't full is overshot by one answer. */
@@ -145,7 +89,7 @@ static int apply_fetch(rd_kafka_conf_t *conf, uint64_t memory_bytes, struct err 
     if (bytes > FETCH_BYTES_MAX)
         bytes = FETCH_BYTES_MAX;
     snprintf(text, sizeof(text), "%" PRIu64, bytes);
-    return set(conf, "fetch.max.bytes", text, "", err);
+    return kafka_conf_set(conf, "fetch.max.bytes", text, "", err);
 }
 
 static int apply_queue(rd_kafka_conf_t *conf, uint64_t memory_bytes, struct err *err)
@@ -158,11 +102,11 @@ static int apply_queue(rd_kafka_conf_t *conf, uint64_t memory_bytes, struct err 
     char text[32];
 
     snprintf(text, sizeof(text), "%" PRIu64, kibibytes < 2097151 ? kibibytes : 2097151);
-    int rc = set(conf, "queued.max.messages.kbytes", text, "", err);
+    int rc = kafka_conf_set(conf, "queued.max.messages.kbytes", text, "", err);
     if (rc < 0)
         return rc;
     snprintf(text, sizeof(text), "%" PRIu64, records < 10000000 ? records : 10000000);
-    return set(conf, "queued.min.messages", text, "", err);
+    return kafka_conf_set(conf, "queued.min.messages", text, "", err);
 }
 
 static int make_conf(const struct kafka_settings *settings, enum kafka_role role, rd_kafka_conf_t **ret_conf,
@@ -170,19 +114,16 @@ static int make_conf(const struct kafka_settings *settings, enum kafka_role role
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
 
-    int rc = apply_layer(conf, role, DEFAULT, err);
-    if (rc == 0 && role == KAFKA_READER)
-        rc = apply_fetch(conf, settings->memory_bytes, err);
+    /* A default too, whose value is computed: --kafka comes behind it. */
+    int rc = role == KAFKA_READER ? apply_fetch(conf, settings->memory_bytes, err) : 0;
     if (rc == 0)
-        rc = apply_extra(conf, settings->extra, err);
-    if (rc == 0)
-        rc = apply_layer(conf, role, OURS, err);
+        rc = apply_layers(conf, role, settings->extra, err);
     if (rc == 0 && role == KAFKA_READER)
         rc = apply_queue(conf, settings->memory_bytes, err);
     if (rc == 0 && settings->brokers)
-        rc = set(conf, "bootstrap.servers", settings->brokers, "--brokers: ", err);
+        rc = kafka_conf_set(conf, "bootstrap.servers", settings->brokers, "--brokers: ", err);
     if (rc == 0 && settings->group)
-        rc = set(conf, "group.id", settings->group, "--group: ", err);
+        rc = kafka_conf_set(conf, "group.id", settings->group, "--group: ", err);
     if (rc < 0) {
         rd_kafka_conf_destroy(conf);
         return rc;
@@ -200,15 +141,6 @@ int kafka_settings_check(const struct kafka_settings *settings, struct err *err)
     return rc;
 }
 
-/* librdkafka repeats itself while a broker is away; the change of state is logged once by whoever polls the client, so
- * its own lines are for --log-level debug. */
-static void on_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
-{
-    (void)client;
-    (void)level;
-    log_debug("kafka: %s: %s", facility, text);
-}
-
 int kafka_client_new(const struct kafka_settings *settings, enum kafka_role role,
                      const struct kafka_callbacks *callbacks, rd_kafka_t **ret_client, struct err *err)
 {
@@ -218,7 +150,8 @@ int kafka_client_new(const struct kafka_settings *settings, enum kafka_role role
     int rc = make_conf(settings, role, &conf, err);
     if (rc < 0)
         return rc;
-    rd_kafka_conf_set_log_cb(conf, on_log);
+    /* librdkafka repeats itself while a broker is away; whoever polls the client logs the change once. */
+    rd_kafka_conf_set_log_cb(conf, kafka_conf_log);
     rd_kafka_conf_set_error_cb(conf, callbacks->on_error);
     rd_kafka_conf_set_stats_cb(conf, callbacks->on_statistics);
     rd_kafka_conf_set_opaque(conf, callbacks->opaque);

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "ops/runtime/log.h"
+#include "ops/runtime/kafka_conf.h"
 #include "ops/runtime/stop.h"
 #include "schema/base/clock.h"
 #include "schema/base/mem.h"
@@ -23,40 +23,33 @@ enum {
     QUEUE_WAIT_MS = 20,
 };
 
-enum layer { DEFAULT, OURS };
-
-static const struct {
-    const char *name;
-    const char *value; /* NULL: computed */
-    enum layer layer;
-    const char *why; /* of OURS */
-} settings_table[] = {
-    {"client.id", "tarn-relay", DEFAULT, NULL},
-    {"linger.ms", "2", DEFAULT, NULL},
-    {"batch.size", "1000000", DEFAULT, NULL},
-    {"batch.num.messages", "100000", DEFAULT, NULL},
-    {"compression.type", "lz4", DEFAULT, NULL},
-    {"queue.buffering.max.messages", "1000000", DEFAULT, NULL},
-    {"queue.buffering.max.kbytes", "262144", DEFAULT, NULL},
+static const struct kafka_setting settings_table[] = {
+    {"client.id", "tarn-relay", KAFKA_DEFAULT, NULL},
+    {"linger.ms", "2", KAFKA_DEFAULT, NULL},
+    {"batch.size", "1000000", KAFKA_DEFAULT, NULL},
+    {"batch.num.messages", "100000", KAFKA_DEFAULT, NULL},
+    {"compression.type", "lz4", KAFKA_DEFAULT, NULL},
+    {"queue.buffering.max.messages", "1000000", KAFKA_DEFAULT, NULL},
+    {"queue.buffering.max.kbytes", "262144", KAFKA_DEFAULT, NULL},
     /* What is too large is for the topic to say, whose limit can be raised. */
-    {"message.max.bytes", "134217728", DEFAULT, NULL},
-    {"transaction.timeout.ms", "30000", DEFAULT, NULL},
-    {"message.timeout.ms", "20000", DEFAULT, NULL},
-    {"reconnect.backoff.ms", "100", DEFAULT, NULL},
-    {"reconnect.backoff.max.ms", "2000", DEFAULT, NULL},
-    {"retry.backoff.ms", "50", DEFAULT, NULL},
-    {"socket.keepalive.enable", "true", DEFAULT, NULL},
-    {"socket.nagle.disable", "true", DEFAULT, NULL},
-    {"topic.metadata.propagation.max.ms", "5000", DEFAULT, NULL},
+    {"message.max.bytes", "134217728", KAFKA_DEFAULT, NULL},
+    {"transaction.timeout.ms", "30000", KAFKA_DEFAULT, NULL},
+    {"message.timeout.ms", "20000", KAFKA_DEFAULT, NULL},
+    {"reconnect.backoff.ms", "100", KAFKA_DEFAULT, NULL},
+    {"reconnect.backoff.max.ms", "2000", KAFKA_DEFAULT, NULL},
+    {"retry.backoff.ms", "50", KAFKA_DEFAULT, NULL},
+    {"socket.keepalive.enable", "true", KAFKA_DEFAULT, NULL},
+    {"socket.nagle.disable", "true", KAFKA_DEFAULT, NULL},
+    {"topic.metadata.propagation.max.ms", "5000", KAFKA_DEFAULT, NULL},
 
-    {"bootstrap.servers", NULL, OURS, "--brokers sets it"},
-    {"metadata.broker.list", NULL, OURS, "--brokers sets it"},
-    {"transactional.id", NULL, OURS, "--transactional-id sets it"},
-    {"enable.idempotence", "true", OURS, "a record sent again must not be there twice, nor behind a later one"},
-    {"acks", "all", OURS, "a row is deleted once its record can't get lost"},
-    {"request.required.acks", NULL, OURS, "a row is deleted once its record can't get lost"},
-    {"partitioner", "murmur2", OURS, "the projector knows a key's partition by it"},
-    {"log.queue", "true", OURS, "Kafka's messages are part of our log"},
+    {"bootstrap.servers", NULL, KAFKA_OURS, "--brokers sets it"},
+    {"metadata.broker.list", NULL, KAFKA_OURS, "--brokers sets it"},
+    {"transactional.id", NULL, KAFKA_OURS, "--transactional-id sets it"},
+    {"enable.idempotence", "true", KAFKA_OURS, "a record sent again must not be there twice, nor behind a later one"},
+    {"acks", "all", KAFKA_OURS, "a row is deleted once its record can't get lost"},
+    {"request.required.acks", NULL, KAFKA_OURS, "a row is deleted once its record can't get lost"},
+    {"partitioner", "murmur2", KAFKA_OURS, "the projector knows a key's partition by it"},
+    {"log.queue", "true", KAFKA_OURS, "Kafka's messages are part of our log"},
 };
 
 struct kafka_producer {
@@ -72,61 +65,15 @@ struct kafka_producer {
 
 /* --- settings ----------------------------------------------------------------------------------------------------- */
 
-static int set(rd_kafka_conf_t *conf, const char *name, const char *value, const char *origin, struct err *err)
-{
-    char reason[300];
-
-    switch (rd_kafka_conf_set(conf, name, value, reason, sizeof(reason))) {
-    case RD_KAFKA_CONF_OK:
-        return 0;
-    case RD_KAFKA_CONF_UNKNOWN:
-        return err_set(err, ERR_INPUT, "%s%s: librdkafka has no such setting", origin, name);
-    case RD_KAFKA_CONF_INVALID:
-        break;
-    }
-    /* Its text may quote the value, which may be a secret. */
-    return err_set(err, ERR_INPUT, "%s%s: librdkafka refuses the value, or was built without what it needs", origin,
-                   name);
-}
-
-static int apply_extra(rd_kafka_conf_t *conf, const struct config_list *extra, struct err *err)
-{
-    for (size_t i = 0; extra != NULL && i < extra->count; i++) {
-        const char *pair = extra->items[i];
-        const char *equals = strchr(pair, '=');
-        if (equals == NULL || equals == pair)
-            return err_set(err, ERR_INPUT, "--kafka takes NAME=VALUE");
-        struct span name = span_of(pair, (size_t)(equals - pair));
-        for (size_t k = 0; k < ARRAY_COUNT(settings_table); k++)
-            if (settings_table[k].layer == OURS && span_equal_text(name, settings_table[k].name))
-                return err_set(err, ERR_INPUT, "--kafka %s can't be changed: %s", settings_table[k].name,
-                               settings_table[k].why);
-        char *name_text = mem_text_of(name);
-        int rc = set(conf, name_text, equals + 1, "--kafka ", err);
-        free(name_text);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
-}
-
 static int make_conf(const struct kafka_producer *producer, rd_kafka_conf_t **ret_conf, struct err *err)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < ARRAY_COUNT(settings_table); i++)
-        if (settings_table[i].layer == DEFAULT)
-            rc = set(conf, settings_table[i].name, settings_table[i].value, "", err);
+    int rc = kafka_conf_layers(conf, settings_table, ARRAY_COUNT(settings_table), producer->extra, err);
     if (rc == 0)
-        rc = apply_extra(conf, producer->extra, err);
-    for (size_t i = 0; rc == 0 && i < ARRAY_COUNT(settings_table); i++)
-        if (settings_table[i].layer == OURS && settings_table[i].value != NULL)
-            rc = set(conf, settings_table[i].name, settings_table[i].value, "", err);
+        rc = kafka_conf_set(conf, "bootstrap.servers", producer->brokers, "--brokers: ", err);
     if (rc == 0)
-        rc = set(conf, "bootstrap.servers", producer->brokers, "--brokers: ", err);
-    if (rc == 0)
-        rc = set(conf, "transactional.id", producer->transactional_id, "--transactional-id: ", err);
+        rc = kafka_conf_set(conf, "transactional.id", producer->transactional_id, "--transactional-id: ", err);
     if (rc < 0)
         rd_kafka_conf_destroy(conf);
     else
@@ -177,13 +124,6 @@ void kafka_producer_free(struct kafka_producer **producer)
     free((*producer)->transactional_id);
     free(*producer);
     *producer = NULL;
-}
-
-static void on_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
-{
-    (void)client;
-    (void)level;
-    log_debug("kafka: %s: %s", facility, text);
 }
 
 static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque)
@@ -274,7 +214,7 @@ static int producer_open(void *self, struct err *err)
     int rc = make_conf(producer, &conf, err);
     if (rc < 0)
         return rc;
-    rd_kafka_conf_set_log_cb(conf, on_log);
+    rd_kafka_conf_set_log_cb(conf, kafka_conf_log);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_opaque(conf, producer);
     producer->client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));

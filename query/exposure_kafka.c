@@ -5,8 +5,8 @@
 
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "ops/runtime/kafka_conf.h"
 #include "ops/runtime/log.h"
 #include "schema/base/mem.h"
 
@@ -18,57 +18,20 @@ struct exposure_kafka {
     bool is_failing;
 };
 
-/* Before --kafka, which may say otherwise. */
-static const struct {
-    const char *name, *value;
-} defaults[] = {
-    {"client.id", "tarn-query"},
-    {"linger.ms", "20"},
-    {"queue.buffering.max.messages", "100000"},
-    {"queue.buffering.max.kbytes", "65536"},
-    {"message.timeout.ms", "30000"},
-    {"partitioner", "murmur2_random"}, /* as Java's producers: beside the owner's events, where those are keyed so */
-    {"socket.keepalive.enable", "true"},
-    {"reconnect.backoff.max.ms", "2000"},
+static const struct kafka_setting settings_table[] = {
+    {"client.id", "tarn-query", KAFKA_DEFAULT, NULL},
+    {"linger.ms", "20", KAFKA_DEFAULT, NULL},
+    {"queue.buffering.max.messages", "100000", KAFKA_DEFAULT, NULL},
+    {"queue.buffering.max.kbytes", "65536", KAFKA_DEFAULT, NULL},
+    {"message.timeout.ms", "30000", KAFKA_DEFAULT, NULL},
+    /* As Java's producers: beside the owner's events, where those are keyed so. */
+    {"partitioner", "murmur2_random", KAFKA_DEFAULT, NULL},
+    {"socket.keepalive.enable", "true", KAFKA_DEFAULT, NULL},
+    {"reconnect.backoff.max.ms", "2000", KAFKA_DEFAULT, NULL},
+
+    {"bootstrap.servers", NULL, KAFKA_OURS, "--brokers sets it"},
+    {"metadata.broker.list", NULL, KAFKA_OURS, "--brokers sets it"},
 };
-
-static int set(rd_kafka_conf_t *conf, const char *origin, const char *name, const char *value, struct err *err)
-{
-    char reason[300];
-
-    switch (rd_kafka_conf_set(conf, name, value, reason, sizeof(reason))) {
-    case RD_KAFKA_CONF_OK:
-        return 0;
-    case RD_KAFKA_CONF_UNKNOWN:
-        return err_set(err, ERR_INPUT, "%s%s: librdkafka has no such setting", origin, name);
-    case RD_KAFKA_CONF_INVALID:
-        break;
-    }
-    /* Its text may quote the value, which may be a secret. */
-    return err_set(err, ERR_INPUT, "%s%s: librdkafka refuses the value, or was built without what it needs", origin,
-                   name);
-}
-
-static int set_extra(rd_kafka_conf_t *conf, const char *pair, struct err *err)
-{
-    const char *equals = strchr(pair, '=');
-
-    if (equals == NULL || equals == pair)
-        return err_set(err, ERR_INPUT, "--kafka takes NAME=VALUE");
-    char *name = mem_text_of(span_of(pair, (size_t)(equals - pair)));
-    int rc = strcmp(name, "bootstrap.servers") == 0 || strcmp(name, "metadata.broker.list") == 0
-                 ? err_set(err, ERR_INPUT, "--kafka %s can't be changed: --brokers sets it", name)
-                 : set(conf, "--kafka ", name, equals + 1, err);
-    free(name);
-    return rc;
-}
-
-static void on_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
-{
-    (void)client;
-    (void)level;
-    log_debug("kafka: %s: %s", facility, text);
-}
 
 static void on_error(rd_kafka_t *client, int code, const char *reason, void *opaque)
 {
@@ -98,14 +61,10 @@ int exposure_kafka_open(const struct exposure_kafka_settings *settings, exposure
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     struct exposure_kafka *kafka;
     char reason[300];
-    int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < ARRAY_COUNT(defaults); i++)
-        rc = set(conf, "", defaults[i].name, defaults[i].value, err);
-    for (size_t i = 0; rc == 0 && settings->extra != NULL && i < settings->extra->count; i++)
-        rc = set_extra(conf, settings->extra->items[i], err);
+    int rc = kafka_conf_layers(conf, settings_table, ARRAY_COUNT(settings_table), settings->extra, err);
     if (rc == 0)
-        rc = set(conf, "--brokers: ", "bootstrap.servers", settings->brokers, err);
+        rc = kafka_conf_set(conf, "bootstrap.servers", settings->brokers, "--brokers: ", err);
     if (rc < 0) {
         rd_kafka_conf_destroy(conf);
         return rc;
@@ -114,7 +73,7 @@ int exposure_kafka_open(const struct exposure_kafka_settings *settings, exposure
     kafka->topic = mem_text(settings->topic);
     kafka->told = told;
     kafka->told_self = told_self;
-    rd_kafka_conf_set_log_cb(conf, on_log);
+    rd_kafka_conf_set_log_cb(conf, kafka_conf_log);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_opaque(conf, kafka);

@@ -20,7 +20,7 @@ ONLY_IN=(
     '^lmdb\.h$                    ^(schema/store/environment\.h|tests/unit/.*|ops/bench/.*)$'
     '^schema/store/environment\.h$ ^schema/store/(store(_[a-z]+)?|environment)\.c$'
     '^mysql\.h$                   ^(projector/mysql_[a-z_]*\.[ch]|ops/bench/.*|tests/.*)$'
-    '^librdkafka/                 ^(projector/kafka_[a-z_]*\.[ch]|query/exposure_kafka\.c|ops/(dev|bench)/.*|tests/.*)$'
+    '^librdkafka/                 ^(ops/runtime/kafka_conf\.[ch]|projector/kafka_[a-z_]*\.[ch]|query/exposure_kafka\.c|ops/(dev|bench)/.*|tests/.*)$'
     '^protobuf-c/                 ^(schema/(message|json|view)/.*|projector/projection.*|tests/.*)$'
     '^google/protobuf/.*pb-c\.h$  ^(schema/message/.*\.[ch]|tests/.*)$'
     '^tarn/view\.pb-c\.h$         ^(schema/view/.*\.[ch]|tests/.*)$'
