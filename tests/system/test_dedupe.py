@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from tarn.programs import run_command
 from tarn.workload import topics_for_examples
 
 LENDER = "lender.v1.LenderChanged"
@@ -49,6 +50,28 @@ def test_an_event_that_comes_again_after_a_kill_counts_once_and_one_behind_the_w
     lenders.tell("1", "old")
     lenders.projector.wait_caught_up()
     assert lenders.name() == "old"
+
+
+def test_a_rebuild_skips_the_same_repeats_and_a_restored_copy_knows_the_ids_of_what_it_holds(lenders, kafka, programs, store,
+                                                                                             tmp_path):
+    lenders.tell("1", "old")
+    lenders.tell("2", "new")
+    lenders.tell("1", "old")
+    lenders.projector.wait_caught_up()
+    served = lenders.projector.cli("status", "--json")["generations"][0]["name"]
+    assert run_command("rebuild", "--wait", "--store", store, timeout_s=60).status == 0
+    made = next(one["name"] for one in lenders.projector.cli("status", "--json")["generations"] if one["name"] != served)
+    compared = run_command("compare", served, made, "--store", store, "--json")
+    assert compared.status == 0, compared.out + compared.err
+    lenders.projector.cli("promote", made, "--json")
+    assert lenders.name() == "new"
+
+    assert run_command("copy", "--to", tmp_path / "copy", "--store", store).status == 0
+    assert run_command("restore", tmp_path / "copy", "--store", tmp_path / "restored").status == 0
+    lenders.tell("1", "old")
+    restored = programs.projector(tmp_path / "restored", kafka, lenders.topics).wait_caught_up()
+    assert programs.query(tmp_path / "restored").get("/v1/lenders/KB").json()["name"] == "new"
+    assert restored.metrics().sum("tarn_projector_events_total", outcome="duplicate") == 1
 
 
 def test_a_request_waits_for_an_event_by_its_id(lenders):
