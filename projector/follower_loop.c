@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <time.h>
 
 #include "projector/follower_state.h"
@@ -23,7 +22,6 @@ enum {
     TELL_EVERY_US = 250 * 1000, /* the report */
     LINE_EVERY_US = 10 * 1000 * 1000,
     COMMIT_EVERY_US = 5 * 1000 * 1000,
-    DISK_EVERY_US = 500 * 1000,
     CONNECT_PATIENCE_US = 2 * 1000 * 1000,
     BEHIND = 1000, /* records: less isn't worth a word */
 };
@@ -303,31 +301,7 @@ static void tell(struct follower *follower)
     }
 }
 
-/* --- under construction ------------------------------------------------------------------------------------------- */
-
-static void look_at_disk(struct follower *follower)
-{
-    int64_t reserve = follower->options.settings->disk_reserve_bytes;
-    int64_t now = follower_now_us(follower);
-    struct statvfs status;
-
-    if (now - follower->disk_looked_us < DISK_EVERY_US || statvfs(follower->generation->folder, &status) != 0)
-        return;
-    follower->disk_looked_us = now;
-    /* Goes on only when there is a little more than the reserve, so that it doesn't stutter. */
-    uint64_t wanted = (uint64_t)reserve + (follower->is_short_of_disk ? (uint64_t)reserve / 16 : 0);
-    bool is_short = (uint64_t)status.f_bavail * status.f_frsize < wanted;
-    if (is_short && !follower->is_short_of_disk)
-        follower_say(follower, LOG_WARN,
-                     "paused: less than %" PRId64 " MiB are free on the disk (--disk-reserve), which those that are "
-                     "served may need",
-                     reserve >> 20);
-    if (!is_short && follower->is_short_of_disk)
-        follower_say(follower, LOG_INFO, "the disk has room again: goes on");
-    follower->is_short_of_disk = is_short;
-}
-
-static void wait_ms(struct follower *follower, int64_t ms)
+void follower_wait_ms(struct follower *follower, int64_t ms)
 {
     struct timespec until;
 
@@ -341,24 +315,6 @@ static void wait_ms(struct follower *follower, int64_t ms)
     pthread_mutex_unlock(&follower->lock);
 }
 
-/* It has caught up, and nothing is being written at the moment: the moment to sync it and to say that it is whole. */
-static int finish_building(struct follower *follower, bool *ret_is_whole, struct err *err)
-{
-    if (!follower->is_building || follower->hold.is_on || !(follower->is_ready || follower->must_be_whole) ||
-        !materializer_is_idle(follower->materializer))
-        return 0;
-    int rc = store_make_whole(follower->store, err);
-    if (rc == 0)
-        rc = building_end(follower->generation->folder, err);
-    if (rc == 0) {
-        follower_say(follower, LOG_INFO, "built: everything is on the disk, and followed from now on like those that "
-                                         "are served");
-        tell_report(follower);
-        *ret_is_whole = true;
-    }
-    return rc;
-}
-
 /* --- turns -------------------------------------------------------------------------------------------------------- */
 
 static void note_pressure(struct follower *follower)
@@ -367,7 +323,7 @@ static void note_pressure(struct follower *follower)
     uint64_t commits = materializer_commits(follower->materializer, &took_us);
 
     if (commits != follower->commits && !follower->is_building)
-        pressure_note(follower->options.pressure, took_us);
+        pressure_note(follower->options.pressure, follower_now_us(follower), took_us);
     follower->commits = commits;
 }
 
@@ -400,12 +356,7 @@ static size_t room_for(struct follower *follower)
 {
     if (!follower_hold_admits(follower))
         return 0;
-    if (!follower->is_building)
-        return FOLLOWER_BATCH;
-    look_at_disk(follower);
-    if (follower->is_short_of_disk)
-        return 0;
-    return (size_t)throttle_admit(&follower->throttle, follower_now_us(follower), FOLLOWER_BATCH);
+    return follower->is_building ? follower_building_room(follower) : FOLLOWER_BATCH;
 }
 
 /* Until there are records, a commit has ended, or it is time to begin one; to the microsecond, as a commit takes less
@@ -422,6 +373,8 @@ static void wait_for_news(struct follower *follower)
 
     if (wait_us > turn_us)
         wait_us = turn_us;
+    if (follower->write_back.is_on)
+        wait_us = 0;
     if (wait_us > 0)
         ppoll(events, ARRAY_COUNT(events), &(struct timespec){.tv_nsec = (long)wait_us * 1000}, NULL);
 }
@@ -438,7 +391,7 @@ static int take_turn(struct follower *follower, struct err *err)
     announcing_look(follower->announcing, follower->positions, follower->is_ready);
     size_t room = room_for(follower);
     if (room == 0)
-        wait_ms(follower, follower->hold.is_on ? 1 : PAUSE_MS);
+        follower_wait_ms(follower, follower->hold.is_on ? 1 : PAUSE_MS);
     else
         wait_for_news(follower);
     rc = follower->source.poll(follower->source.self, follower->records, room, 0, &count, err);
@@ -456,12 +409,8 @@ static int take_turn(struct follower *follower, struct err *err)
              : handle(follower, count < room || follower->hold.is_on, err);
     watch_link(follower);
     tell(follower);
-    if (rc == 0 && follower->is_building) {
-        int64_t now_us = follower_now_us(follower);
-        int64_t rest_us = throttle_rest_us(&follower->throttle, follower->options.pressure, now_us, now_us - began_us);
-        if (rest_us >= 1000)
-            wait_ms(follower, rest_us / 1000);
-    }
+    if (rc == 0 && follower->is_building)
+        rc = follower_building_turn(follower, began_us, err);
     return rc;
 }
 
@@ -472,12 +421,14 @@ int follower_loop(struct follower *follower, enum follower_phase *ret_phase, str
 
     follower->records = mem_zero(FOLLOWER_BATCH, sizeof(*follower->records));
     follower->started_us = follower->line_us = follower->committed_us = follower_now_us(follower);
-    throttle_init(&follower->throttle, follower->is_building ? follower->building.rate : 0, follower->started_us);
+    follower_building_begin(follower);
     start_guesses(follower);
     while (rc == 0 && !is_whole && !follower_must_stop(follower)) {
         rc = take_turn(follower, err);
-        if (rc == 0)
-            rc = finish_building(follower, &is_whole, err);
+        if (rc == 0 && follower->is_building)
+            rc = follower_building_finish(follower, &is_whole, err);
+        if (is_whole)
+            tell_report(follower);
     }
     /* What it didn't commit is read again after the next start: a stop in good order, whatever the last turn met. */
     if (rc < 0 && follower_must_stop(follower)) {

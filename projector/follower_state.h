@@ -1,5 +1,6 @@
 /* projector/follower_state.h - what the files of the follower share; for nobody else. follower.c: its life and what the
- * supervisor asks of it; follower_loop.c: its turns; follower_tasks.c: tasks, and standing still. */
+ * supervisor asks of it; follower_loop.c: its turns; follower_building.c: what is different while its generation is under
+ * construction; follower_tasks.c: tasks, and standing still. */
 #ifndef TARN_PROJECTOR_FOLLOWER_STATE_H
 #define TARN_PROJECTOR_FOLLOWER_STATE_H
 
@@ -33,6 +34,14 @@ struct follower_hold {
     int64_t *limits;   /* by positions->partitions' place; -1: none */
     bool *overshot;    /* records behind the limit were dropped: to be assigned again */
     size_t count;
+};
+
+/* Bringing what was written to the disk, from the file's start to its end, now and then. */
+struct follower_write_back {
+    bool is_on;
+    bool is_last; /* has begun after it had caught up */
+    uint64_t at;
+    int64_t ended_us;
 };
 
 struct follower {
@@ -72,6 +81,7 @@ struct follower {
     bool must_be_whole; /* TASK_MAKE_WHOLE: doesn't wait until it has caught up */
     bool is_short_of_disk;
     int64_t disk_looked_us;
+    struct follower_write_back write_back;
     uint64_t commits; /* as pressure was told */
     int64_t started_us;
     int64_t told_us, line_us, committed_us;
@@ -99,6 +109,19 @@ void follower_say(const struct follower *follower, enum log_level level, const c
 MUST_CHECK int follower_loop(struct follower *follower, enum follower_phase *ret_phase, struct err *err);
 MUST_CHECK int follower_check_partitioners(const struct config_list *partitioners,
                                            const struct generation_settings *settings, struct err *err);
+
+/* For so long at most: a task or a stop ends it. */
+void follower_wait_ms(struct follower *follower, int64_t ms);
+
+/* --- follower_building.c --- */
+
+void follower_building_begin(struct follower *follower);
+/* How many records the next turn may take. */
+size_t follower_building_room(struct follower *follower);
+/* Behind a turn that began then: writes back, and rests. */
+MUST_CHECK int follower_building_turn(struct follower *follower, int64_t began_us, struct err *err);
+/* Makes it whole when that is due. */
+MUST_CHECK int follower_building_finish(struct follower *follower, bool *ret_is_whole, struct err *err);
 
 /* --- follower_tasks.c --- */
 

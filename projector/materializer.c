@@ -13,7 +13,12 @@
 #include "projector/fold.h"
 #include "schema/base/mem.h"
 
-enum { RETRY_FIRST_MS = 100, RETRY_MAX_MS = 10 * 1000 };
+enum {
+    RETRY_FIRST_MS = 100,
+    RETRY_MAX_MS = 10 * 1000,
+    SHRINK_BYTES = 1 << 20, /* a turn; about a millisecond of evicting */
+    SHRINK_WAIT_US = 1000,
+};
 
 struct materializer {
     struct materializer_options options;
@@ -38,6 +43,7 @@ struct materializer {
     bool is_full;
     bool is_drained;
     int64_t lag;
+    size_t memory_goal; /* what options.memory_bytes is on its way to */
     struct err stall; /* kind 0: none */
     struct dropped *own_dropped; /* when it isn't shared */
     int64_t records;
@@ -61,6 +67,7 @@ int materializer_open(const struct materializer_options *options, struct materia
     struct materializer *m = mem_zero(1, sizeof(*m));
 
     m->options = *options;
+    m->memory_goal = options->memory_bytes;
     m->policy = FLUSH_POLICY_INIT;
     m->lag = -1;
     positions_init(&m->positions, options->settings->topic_count);
@@ -147,6 +154,21 @@ int materializer_handle(struct materializer *materializer, const struct record *
 
 /* --- turns --- */
 
+static void set_memory(struct materializer *m, size_t memory_bytes)
+{
+    m->options.memory_bytes = memory_bytes;
+    fold_set_memory(m->fold, memory_bytes);
+}
+
+/* The next records evict what is too much. All at once would hold them up for a third of a second. */
+static void shrink(struct materializer *m)
+{
+    size_t now = m->options.memory_bytes;
+
+    if (now > m->memory_goal)
+        set_memory(m, now - m->memory_goal > SHRINK_BYTES ? now - SHRINK_BYTES : m->memory_goal);
+}
+
 int materializer_turn(struct materializer *materializer, const struct materializer_turn *turn, struct err *err)
 {
     struct materializer *m = materializer;
@@ -158,6 +180,7 @@ int materializer_turn(struct materializer *materializer, const struct materializ
     if (rc < 0)
         return rc;
     start_job(m);
+    shrink(m);
     if (turn->is_drained)
         fold_end_snapshots(m->fold); /* nothing may hold one for long */
     publish(m);
@@ -267,6 +290,8 @@ static struct flush_figures figures_of(struct materializer *m)
 
 int64_t materializer_wait_us(struct materializer *materializer)
 {
+    if (materializer->options.memory_bytes > materializer->memory_goal)
+        return SHRINK_WAIT_US;
     struct flush_figures figures = figures_of(materializer);
 
     /* Nothing can be begun before the job in flight has ended, and the event tells of that. */
@@ -343,8 +368,9 @@ uint64_t materializer_commits(const struct materializer *materializer, int64_t *
 
 void materializer_set_memory(struct materializer *materializer, size_t memory_bytes)
 {
-    materializer->options.memory_bytes = memory_bytes;
-    fold_set_memory(materializer->fold, memory_bytes);
+    materializer->memory_goal = memory_bytes;
+    if (memory_bytes > materializer->options.memory_bytes)
+        set_memory(materializer, memory_bytes);
 }
 
 const char *materializer_stalled(const struct materializer *materializer)

@@ -116,7 +116,7 @@ bool materializer_is_idle(const struct materializer *materializer);
 int64_t materializer_records(const struct materializer *materializer);
 uint64_t materializer_commits(const struct materializer *materializer, int64_t *ret_took_us);
 
-/* What its cache may take from now on. */
+/* What its cache may take: more from now on, less in the course of the next turns. */
 void materializer_set_memory(struct materializer *materializer, size_t memory_bytes);
 
 /* NULL, or why nothing is being committed ("no space left on device ..."); lives until the next turn. */

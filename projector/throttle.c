@@ -10,27 +10,34 @@ enum {
     HARMLESS_US = 1500, /* commits that are still this fast suffer from nothing, however fast they were */
     REST_MAX_US = 200 * 1000,
     IN_VAIN_US = 5 * 1000 * 1000, /* a smoothed value has long followed by then */
-    SMOOTHING = 8,
+    MEMORY_US = 250 * 1000,
+    USUAL_MEMORY_US = 2 * 1000 * 1000,
 };
 
-static void smooth(_Atomic int64_t *value, int64_t next)
+static void smooth(_Atomic int64_t *value, int64_t next, int64_t weight, int64_t of)
 {
     int64_t before = *value;
-    *value = before == 0 ? next : before + (next - before) / SMOOTHING;
+    *value = before == 0 || weight >= of ? next : before + (next - before) * weight / of;
 }
 
 /* Live followers may do so at once: a lost update of a smoothed value is no harm. */
-void pressure_note(struct pressure *pressure, int64_t took_us)
+void pressure_note(struct pressure *pressure, int64_t now_us, int64_t took_us)
 {
-    smooth(&pressure->commit_us, took_us);
+    int64_t since_us = now_us - pressure->noted_us;
+
+    pressure->noted_us = now_us;
+    smooth(&pressure->commit_us, took_us, since_us, MEMORY_US);
     if (pressure->building == 0)
-        smooth(&pressure->usual_us, took_us);
+        smooth(&pressure->usual_us, took_us, since_us, USUAL_MEMORY_US);
 }
 
-void throttle_init(struct throttle *throttle, int64_t rate, int64_t now_us)
+void throttle_init(struct throttle *throttle, int64_t rate, int64_t cores, int64_t now_us)
 {
-    *throttle = (struct throttle){
-        .rate = rate, .refilled_us = now_us, .share_permille = THROTTLE_SHARE_MAX, .looked_us = now_us};
+    *throttle = (struct throttle){.rate = rate,
+                                  .refilled_us = now_us,
+                                  .share_max = THROTTLE_SHARE_MAX - THROTTLE_SHARE_MAX / (cores > 2 ? cores : 2),
+                                  .share_permille = THROTTLE_SHARE_MAX,
+                                  .looked_us = now_us};
 }
 
 int64_t throttle_admit(struct throttle *throttle, int64_t now_us, int64_t wanted)
@@ -78,9 +85,8 @@ int64_t throttle_rest_us(struct throttle *throttle, struct pressure *pressure, i
         bool is_too_much = usual_us > 0 && pressure->commit_us > bearable_us;
         int64_t share =
             is_too_much ? throttle->share_permille * 4 / 5 : throttle->share_permille + UP_PERMILLE;
-        throttle->share_permille = share < THROTTLE_SHARE_MIN   ? THROTTLE_SHARE_MIN
-                                   : share > THROTTLE_SHARE_MAX ? THROTTLE_SHARE_MAX
-                                                                : share;
+        int64_t most = usual_us > 0 ? throttle->share_max : THROTTLE_SHARE_MAX;
+        throttle->share_permille = share < THROTTLE_SHARE_MIN ? THROTTLE_SHARE_MIN : share > most ? most : share;
         throttle->looked_us = now_us;
         note_in_vain(throttle, pressure, now_us, is_too_much);
     }

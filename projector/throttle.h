@@ -11,20 +11,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Written by the live followers, read by those under construction: each value stands for itself. */
+/* Written by the live followers, read by those under construction: each value stands for itself. A commit counts for as
+ * long as it has been since the one before: what is told is the commit that an event meets that comes at any time, and a
+ * long one isn't drowned by the short ones that are over in a moment. */
 struct pressure {
     _Atomic int64_t commit_us; /* how long live commits take, smoothed */
-    _Atomic int64_t usual_us;  /* the same while nothing is built; 0: not known */
+    _Atomic int64_t usual_us;  /* the same while nothing is built, over a longer time; 0: not known */
+    _Atomic int64_t noted_us;  /* when the last one ended */
     _Atomic int building;      /* how many generations are under construction */
 };
 
-/* A live commit took that long. */
-void pressure_note(struct pressure *pressure, int64_t took_us);
+/* A live commit has ended, which took that long. */
+void pressure_note(struct pressure *pressure, int64_t now_us, int64_t took_us);
 
 struct throttle {
     int64_t rate;           /* events/s; 0: none */
     int64_t refilled_us;    /* when `tokens` was last made up */
     int64_t tokens;         /* records that may be handled now, by the rate */
+    int64_t share_max;      /* beside live commits */
     int64_t share_permille; /* of its time that it may work */
     int64_t looked_us;      /* when that was last set */
     int64_t least_since_us; /* since when it has been the least, in vain; 0: it isn't */
@@ -32,7 +36,9 @@ struct throttle {
 
 enum { THROTTLE_SHARE_MIN = 50, THROTTLE_SHARE_MAX = 1000 };
 
-void throttle_init(struct throttle *throttle, int64_t rate, int64_t now_us);
+/* cores: what both can run on. Beside live commits the time of one is left alone, or half of it where it is the only one:
+ * the broker and the system's own threads have no smaller priority than those that are live, and work for both. */
+void throttle_init(struct throttle *throttle, int64_t rate, int64_t cores, int64_t now_us);
 
 /* How many of `wanted` records may be handled now; 0: ask again in a moment. What isn't used is given back with
  * throttle_return(). */

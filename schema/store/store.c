@@ -17,6 +17,7 @@
 #include "schema/store/file_system.h"
 #include "schema/store/layout.h"
 #include "schema/store/unsynced.h"
+#include "schema/store/write_back.h"
 
 enum { READER_SLOTS = 1024 };
 
@@ -188,6 +189,27 @@ bool store_is_whole(const struct store *store)
     return !unsynced_is_marked(store->folder);
 }
 
+/* The kernel tells a failure once; what it couldn't write it has forgotten, and the next sync says that all is well. */
+static int sync_failed(struct store *store, int rc, struct err *err)
+{
+    unsynced_spoil(store->folder);
+    return err_set_errno(err, ERR_BROKEN, rc, "%s: can't be synced, and isn't to be trusted any more", store->folder);
+}
+
+int store_write_back(struct store *store, uint64_t *at, struct err *err)
+{
+    int fd = -1;
+
+    if (!store->skips_syncs) {
+        *at = 0;
+        return 0;
+    }
+    int rc = mdb_env_get_fd(store->env, &fd);
+    if (rc == 0)
+        rc = write_back_piece(fd, at);
+    return rc != 0 ? sync_failed(store, rc, err) : 0;
+}
+
 /* The mark goes last: a crash in between leaves a store that is whole and doesn't say so. */
 int store_make_whole(struct store *store, struct err *err)
 {
@@ -198,7 +220,7 @@ int store_make_whole(struct store *store, struct err *err)
     if (rc == 0)
         rc = mdb_env_set_flags(store->env, MDB_NOSYNC, 0);
     if (rc != 0)
-        return environment_failed(store, rc, "can't be synced", err);
+        return sync_failed(store, rc, err);
     rc = unsynced_clear(store->folder, err);
     if (rc == 0)
         store->skips_syncs = false;

@@ -73,6 +73,10 @@ void store_close(struct store **store);
 /* One that skips syncs leaves its commits to the kernel, and its folder says so (unsynced.h) until this has brought all
  * of them to the disk; from then on every commit is synced, as it is in any other store. No writer may be under way. */
 MUST_CHECK int store_make_whole(struct store *store, struct err *err);
+/* Has the disk take the next piece of what was left to the kernel, from *at on, and sets *at to 0 behind the last one: so
+ * that little is left to be synced at once, behind which the commits of other stores on the disk would wait. Blocks as
+ * long as the disk takes; may be called beside a writer. Of a store that syncs: nothing to do. */
+MUST_CHECK int store_write_back(struct store *store, uint64_t *at, struct err *err);
 bool store_is_whole(const struct store *store);
 
 /* Frees slots of readers that died. Called by the writer now and then. Returns how many. */

@@ -50,6 +50,14 @@ int unsynced_clear(const char *folder, struct err *err)
     return rc == 0 ? durable_sync_folder(folder, err) : rc;
 }
 
+void unsynced_spoil(const char *folder)
+{
+    struct err ignored;
+
+    if (durable_write(folder, "unsynced", span_of_text("a sync failed"), &ignored) < 0)
+        return;
+}
+
 int unsynced_check(const struct store_platform *platform, const char *folder, struct err *err)
 {
     struct buf marked = BUF_INIT;
@@ -60,8 +68,8 @@ int unsynced_check(const struct store_platform *platform, const char *folder, st
         rc = ask_boot(platform, id, err);
     if (rc == 0 && !span_equal_text(buf_span(&marked), id))
         rc = err_set(err, ERR_BROKEN,
-                     "%s was being filled without syncing when the machine went down: what is left of it can't be "
-                     "trusted",
+                     "%s was being filled without syncing when the machine went down or the disk failed: what is left "
+                     "of it can't be trusted; the projector's next start makes it anew",
                      folder);
     buf_release(&marked);
     return rc == ERR_ABSENT ? 0 : rc;

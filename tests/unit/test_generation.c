@@ -1,5 +1,7 @@
 /* The store's directory: generations that are whole or not there, names that are never used twice, settings that read
  * back, and everything of another version refused. */
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,6 +22,7 @@
 #include "schema/store/generation_start.h"
 #include "schema/store/store.h"
 #include "schema/store/unsynced.h"
+#include "schema/store/write_back.h"
 #include "scratch_folder.h"
 
 #define assert_ok(call) \
@@ -653,6 +656,38 @@ static void a_store_that_skips_syncs_is_opened_in_the_same_boot_alone_until_it_i
     assert_int_equal(try_store(*state, &platform, false, false), 0);
 }
 
+static void a_store_whose_sync_has_failed_is_not_opened_again(void **state)
+{
+    int boot = 1;
+    const struct store_platform platform = {.file_system_type = tell_local, .boot_id = tell_boot, .self = &boot};
+
+    assert_int_equal(try_store(*state, &platform, true, false), 0);
+    unsynced_spoil(*state);
+    assert_int_equal(try_store(*state, &platform, true, false), ERR_BROKEN);
+}
+
+static void what_was_left_to_the_kernel_is_written_back_piece_by_piece_to_the_end(void **state)
+{
+    enum { PIECE = 1 << 20, PIECES = 5 };
+    char *path = mem_format("%s/file", (const char *)*state);
+    uint64_t at = 0;
+    unsigned pieces = 0;
+
+    int fd = open(path, O_RDWR | O_CREAT, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, (PIECES - 1) * PIECE + 1), 0);
+    do {
+        assert_int_equal(write_back_piece(fd, &at), 0);
+        pieces++;
+    } while (at > 0);
+    assert_int_equal(pieces, PIECES);
+    close(fd);
+
+    at = PIECE;
+    assert_int_equal(write_back_piece(-1, &at), EBADF);
+    free(path);
+}
+
 #define with_directory(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -680,6 +715,8 @@ int main(void)
         cmocka_unit_test(a_start_reads_back_and_what_is_none_is_refused),
         with_directory(what_is_under_construction_says_so_until_it_ends),
         cmocka_unit_test(a_sample_is_about_its_share_of_the_owners_and_a_setting_of_its_own),
+        with_directory(a_store_whose_sync_has_failed_is_not_opened_again),
+        with_directory(what_was_left_to_the_kernel_is_written_back_piece_by_piece_to_the_end),
         with_directory(a_store_that_skips_syncs_is_opened_in_the_same_boot_alone_until_it_is_made_whole),
     };
 

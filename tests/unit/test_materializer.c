@@ -745,6 +745,47 @@ static void what_other_threads_did_behind_a_stop_is_neither_lost_nor_done_twice(
 
 /* --- memory --- */
 
+/* An event of 2 KB. */
+static void buy_much(struct till_world *world, unsigned number)
+{
+    char event[2200];
+    const char *person = person_of(number);
+    size_t len = (size_t)snprintf(event, sizeof(event), "\x0a%c%s\x12\x01r\"%c%c", (int)strlen(person), person,
+                                  (2000 & 0x7f) | 0x80, 2000 >> 7);
+
+    memset(event + len, 'x', 2000);
+    till_raw(world, TOPIC_TILL, person, "till.v1.Bought", event, len + 2000);
+}
+
+static size_t cached_bytes(void)
+{
+    return (size_t)metric_get(&core_counters.cache_bytes);
+}
+
+static void memory_that_is_taken_away_is_given_back_a_little_at_a_time(void **state)
+{
+    enum { STEP = 1 << 20, SLACK = 256 << 10, GOAL = 1 << 20 };
+    struct till_world world;
+
+    (void)state;
+    till_world_open(&world, 1, 1);
+    for (unsigned i = 0; i < 3000; i++)
+        buy_much(&world, i);
+    till_world_drain(&world);
+    size_t before = cached_bytes();
+    assert_true(before > 4 * STEP);
+
+    materializer_set_memory(world.materializer, GOAL);
+    for (unsigned i = 0; cached_bytes() > GOAL + SLACK; i++) {
+        assert_true(i < 100);
+        size_t was = cached_bytes();
+        till_bought(&world, person_of(i), "r2", 1);
+        till_world_drain(&world);
+        assert_true(cached_bytes() + 4 * STEP > was);
+    }
+    till_world_close(&world);
+}
+
 static void the_cache_stays_within_its_budget_by_waiting_for_commits(void **state)
 {
     struct till_world world;
@@ -754,14 +795,8 @@ static void the_cache_stays_within_its_budget_by_waiting_for_commits(void **stat
     till_world_open(&world, 2, 1);
     world.turn.lag = 1000000;
     world.batch = 500;
-    for (unsigned i = 0; i < 10000; i++) { /* 2 KB each: 20 MB through 8 */
-        char event[2200];
-        const char *person = person_of(i);
-        size_t len = (size_t)snprintf(event, sizeof(event), "\x0a%c%s\x12\x01r\"%c%c", (int)strlen(person), person,
-                                      (2000 & 0x7f) | 0x80, 2000 >> 7);
-        memset(event + len, 'x', 2000);
-        till_raw(&world, TOPIC_TILL, person, "till.v1.Bought", event, len + 2000);
-    }
+    for (unsigned i = 0; i < 10000; i++) /* 20 MB through 8 */
+        buy_much(&world, i);
     while (till_world_step(&world)) {
         world.now_us += 1000;
         size_t now = (size_t)metric_get(&core_counters.cache_bytes);
@@ -847,6 +882,7 @@ int main(void)
         cmocka_unit_test(what_comes_behind_a_refused_event_waits_until_it_is_read_again),
         cmocka_unit_test(what_other_threads_did_behind_a_stop_is_neither_lost_nor_done_twice),
         cmocka_unit_test(a_full_disk_stops_commits_until_there_is_room_and_loses_nothing),
+        cmocka_unit_test(memory_that_is_taken_away_is_given_back_a_little_at_a_time),
         cmocka_unit_test(the_cache_stays_within_its_budget_by_waiting_for_commits),
     };
 

@@ -1,5 +1,6 @@
 """Generations: how long comparing two of them takes, and what a change of who is served costs those who read meanwhile."""
 
+import os
 import statistics
 import sys
 
@@ -31,6 +32,7 @@ def beside_a_rebuild(place, results):
     """What live events feel of a generation that is built beside the one they are served from."""
     projector = place.full_store()
     pairs = []
+    os.sync()  # as for latencies
     latency(place, projector, LIVE_PER_SECOND)
     for run_number in place.runs():
         got = {}
