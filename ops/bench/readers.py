@@ -135,14 +135,14 @@ class MariaDB(Reader):
     def __init__(self, folder, people):
         self.people = people
         self.folder = folder / "mariadb"
-        data = self.folder / "data"
-        self.folder.mkdir()
-        defaults = f"--defaults-file={PEERS / 'mariadb.cnf'}"
-        subprocess.run(["mariadb-install-db", defaults, f"--datadir={data}", "--user=root",
-                        "--auth-root-authentication-method=normal"], capture_output=True, check=True)
+        # A temporary folder of its own: a server that starts removes what others have in one that they share.
+        (self.folder / "tmp").mkdir(parents=True)
+        options = [f"--defaults-file={PEERS / 'mariadb.cnf'}", f"--datadir={self.folder / 'data'}",
+                   f"--tmpdir={self.folder / 'tmp'}", "--user=root"]
+        subprocess.run(["mariadb-install-db", *options, "--auth-root-authentication-method=normal"], capture_output=True,
+                       check=True)
         self.socket = self.folder / "socket"
-        self.process = Process(["mariadbd", defaults, f"--datadir={data}", f"--socket={self.socket}", "--user=root"],
-                               self.folder / "log")
+        self.process = Process(["mariadbd", *options, f"--socket={self.socket}"], self.folder / "log")
         self.pid = self.process.pid
         wait_until(lambda: self._sql("SELECT 1").returncode == 0, "mariadb", 120, alive=[self.process])
         done = self._sql(TABLES.format(last=people - 1, last_category=people * 3 - 1, last_marker=people * 15 - 1))

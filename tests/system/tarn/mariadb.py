@@ -18,6 +18,7 @@ URL_PASSWORD = "s3cret%2F%40%3A"
 CONFIGURATION = """
 [mysqld]
 datadir={folder}/data
+tmpdir={folder}/tmp
 socket={folder}/s
 port={port}
 bind-address=127.0.0.1
@@ -64,6 +65,8 @@ class Database:
         return self
 
     def _configure(self):
+        # A server that starts removes what others have in a temporary folder that they share.
+        (self.folder / "tmp").mkdir(exist_ok=True)
         (self.folder / "my.cnf").write_text(CONFIGURATION.format(
             folder=self.folder, port=self.port, buffer_pool=self.buffer_pool, more=self.more))
 

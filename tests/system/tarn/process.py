@@ -20,11 +20,23 @@ SANITIZER = re.compile(
 )
 
 
+# What this process has given out and nobody may have bound yet, and whose turn a port is when several workers test.
+_given_ports = set()
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
+
 def free_port():
-    """A port that the kernel has just had free. Somebody else may take it before us: callers try again."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that the kernel has just had free, never the same twice, and never one that another worker of this run is
+    given: the kernel gives a port again as soon as the probe is closed. Somebody else may still take it before us."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        # By halves: the kernel prefers odd ports for those that ask for any.
+        if port // 2 % _workers == _worker % _workers and port not in _given_ports:
+            _given_ports.add(port)
+            return port
 
 
 def _die_with_parent():
