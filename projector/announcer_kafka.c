@@ -21,8 +21,6 @@ static const struct kafka_setting settings_table[] = {
     {"topic.metadata.propagation.max.ms", "5000", KAFKA_DEFAULT, NULL},
     {"enable.sparse.connections", "false", KAFKA_DEFAULT, NULL}, /* the first announcement waits for no connection */
 
-    {"bootstrap.servers", NULL, KAFKA_OURS, "--brokers sets it"},
-    {"metadata.broker.list", NULL, KAFKA_OURS, "--brokers sets it"},
     {"enable.idempotence", "true", KAFKA_OURS, "an announcement that is sent again must not be there twice"},
     {"acks", "all", KAFKA_OURS, "an announcement is forgotten once it can't get lost"},
     {"request.required.acks", NULL, KAFKA_OURS, "an announcement is forgotten once it can't get lost"},
@@ -48,20 +46,6 @@ struct announcer_kafka {
 
 static const char *publish(void *self, const struct announcement_record *record, size_t number);
 static void poll_client(void *self, int ms, told_fn *told, void *context);
-
-static int make_conf(const struct announcer_kafka *kafka, rd_kafka_conf_t **ret_conf, struct err *err)
-{
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-
-    int rc = kafka_conf_layers(conf, settings_table, ARRAY_COUNT(settings_table), kafka->extra, err);
-    if (rc == 0)
-        rc = kafka_conf_set(conf, "bootstrap.servers", kafka->brokers, "--brokers: ", err);
-    if (rc < 0)
-        rd_kafka_conf_destroy(conf);
-    else
-        *ret_conf = conf;
-    return rc;
-}
 
 /* Is it this record's own fault? */
 static bool is_hopeless(rd_kafka_resp_err_t code)
@@ -94,10 +78,9 @@ static int make_client(struct announcer_kafka *kafka, struct err *err)
     rd_kafka_conf_t *conf;
     char reason[300];
 
-    int rc = make_conf(kafka, &conf, err);
+    int rc = kafka_conf_new(settings_table, ARRAY_COUNT(settings_table), kafka->brokers, kafka->extra, &conf, err);
     if (rc < 0)
         return rc;
-    rd_kafka_conf_set_log_cb(conf, kafka_conf_log);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_opaque(conf, kafka);

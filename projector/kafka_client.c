@@ -5,7 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "ops/runtime/kafka_conf.h"
 #include "schema/base/mem.h"
@@ -13,7 +13,9 @@
 enum {
     RECORD_OVERHEAD_BYTES = 400, /* rd_kafka_op_t and what hangs on it */
     QUEUE_KIBIBYTES_MIN = 4096,
+    QUEUE_KIBIBYTES_MAX = 2097151, /* as librdkafka bounds it */
     QUEUE_RECORDS_MIN = 10000,
+    QUEUE_RECORDS_MAX = 10000000, /* as librdkafka bounds it */
     FETCH_BYTES_MIN = 4 << 20,
     FETCH_BYTES_MAX = 50 << 20,
 };
@@ -44,8 +46,6 @@ static const struct setting settings_table[] = {
     /* rd_kafka_query_watermark_offsets() waits this long for a broker that went away, whatever timeout it is given. */
     {"socket.timeout.ms", NULL, "3000", KAFKA_DEFAULT, NULL},
 
-    {"bootstrap.servers", NULL, NULL, KAFKA_OURS, "--brokers sets it"},
-    {"metadata.broker.list", NULL, NULL, KAFKA_OURS, "--brokers sets it"},
     {"group.id", NULL, NULL, KAFKA_OURS, "--group sets it"},
     {"group.instance.id", NULL, NULL, KAFKA_OURS, "positions are the store's; no consumer group is joined"},
     {"partition.assignment.strategy", NULL, NULL, KAFKA_OURS, "positions are the store's; no consumer group is joined"},
@@ -67,69 +67,55 @@ static const struct setting settings_table[] = {
     {"enabled_events", NULL, NULL, KAFKA_OURS, "callbacks are ours"},
 };
 
-static int apply_layers(rd_kafka_conf_t *conf, enum kafka_role role, const struct config_list *extra, struct err *err)
-{
-    struct kafka_setting settings[ARRAY_COUNT(settings_table)];
+/* The reader's settings that are computed. */
+struct bounds {
+    char fetch_bytes[32];
+    char queue_kibibytes[32];
+    char queue_records[32];
+};
 
-    for (size_t i = 0; i < ARRAY_COUNT(settings_table); i++) {
-        const struct setting *setting = &settings_table[i];
-        settings[i] = (struct kafka_setting){setting->name, role == KAFKA_READER ? setting->reader : setting->watcher,
-                                             setting->layer, setting->why};
-    }
-    return kafka_conf_layers(conf, settings, ARRAY_COUNT(settings), extra, err);
+static void write_within(char text[32], uint64_t value, uint64_t least, uint64_t most)
+{
+    snprintf(text, 32, "%" PRIu64, value < least ? least : value > most ? most : value);
 }
 
-/* A queue that isn't full is overshot by one answer. */
-static int apply_fetch(rd_kafka_conf_t *conf, uint64_t memory_bytes, struct err *err)
-{
-    char text[32];
-    uint64_t bytes = memory_bytes / 8;
-    if (bytes < FETCH_BYTES_MIN)
-        bytes = FETCH_BYTES_MIN;
-    if (bytes > FETCH_BYTES_MAX)
-        bytes = FETCH_BYTES_MAX;
-    snprintf(text, sizeof(text), "%" PRIu64, bytes);
-    return kafka_conf_set(conf, "fetch.max.bytes", text, "", err);
-}
-
-static int apply_queue(rd_kafka_conf_t *conf, uint64_t memory_bytes, struct err *err)
+static void compute_bounds(uint64_t memory_bytes, struct bounds *ret_bounds)
 {
     /* Half for the records, half for the book-keeping of small ones: whichever bound is met first holds. */
     uint64_t half = memory_bytes / 2;
-    uint64_t kibibytes = half / 1024 > QUEUE_KIBIBYTES_MIN ? half / 1024 : QUEUE_KIBIBYTES_MIN;
-    uint64_t records =
-        half / RECORD_OVERHEAD_BYTES > QUEUE_RECORDS_MIN ? half / RECORD_OVERHEAD_BYTES : QUEUE_RECORDS_MIN;
-    char text[32];
 
-    snprintf(text, sizeof(text), "%" PRIu64, kibibytes < 2097151 ? kibibytes : 2097151);
-    int rc = kafka_conf_set(conf, "queued.max.messages.kbytes", text, "", err);
-    if (rc < 0)
-        return rc;
-    snprintf(text, sizeof(text), "%" PRIu64, records < 10000000 ? records : 10000000);
-    return kafka_conf_set(conf, "queued.min.messages", text, "", err);
+    write_within(ret_bounds->queue_kibibytes, half / 1024, QUEUE_KIBIBYTES_MIN, QUEUE_KIBIBYTES_MAX);
+    write_within(ret_bounds->queue_records, half / RECORD_OVERHEAD_BYTES, QUEUE_RECORDS_MIN, QUEUE_RECORDS_MAX);
+    /* A queue that isn't full is overshot by one answer. */
+    write_within(ret_bounds->fetch_bytes, memory_bytes / 8, FETCH_BYTES_MIN, FETCH_BYTES_MAX);
+}
+
+static void set_value(struct kafka_setting *rows, const char *name, const char *value)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(settings_table); i++)
+        if (strcmp(rows[i].name, name) == 0)
+            rows[i].value = value;
 }
 
 static int make_conf(const struct kafka_settings *settings, enum kafka_role role, rd_kafka_conf_t **ret_conf,
                      struct err *err)
 {
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    struct kafka_setting rows[ARRAY_COUNT(settings_table)];
+    struct bounds bounds;
 
-    /* A default too, whose value is computed: --kafka comes behind it. */
-    int rc = role == KAFKA_READER ? apply_fetch(conf, settings->memory_bytes, err) : 0;
-    if (rc == 0)
-        rc = apply_layers(conf, role, settings->extra, err);
-    if (rc == 0 && role == KAFKA_READER)
-        rc = apply_queue(conf, settings->memory_bytes, err);
-    if (rc == 0 && settings->brokers)
-        rc = kafka_conf_set(conf, "bootstrap.servers", settings->brokers, "--brokers: ", err);
-    if (rc == 0 && settings->group)
-        rc = kafka_conf_set(conf, "group.id", settings->group, "--group: ", err);
-    if (rc < 0) {
-        rd_kafka_conf_destroy(conf);
-        return rc;
+    for (size_t i = 0; i < ARRAY_COUNT(settings_table); i++) {
+        const struct setting *setting = &settings_table[i];
+        rows[i] = (struct kafka_setting){setting->name, role == KAFKA_READER ? setting->reader : setting->watcher,
+                                         setting->layer, setting->why};
     }
-    *ret_conf = conf;
-    return 0;
+    if (role == KAFKA_READER) {
+        compute_bounds(settings->memory_bytes, &bounds);
+        set_value(rows, "fetch.max.bytes", bounds.fetch_bytes);
+        set_value(rows, "queued.max.messages.kbytes", bounds.queue_kibibytes);
+        set_value(rows, "queued.min.messages", bounds.queue_records);
+    }
+    set_value(rows, "group.id", settings->group);
+    return kafka_conf_new(rows, ARRAY_COUNT(settings_table), settings->brokers, settings->extra, ret_conf, err);
 }
 
 int kafka_settings_check(const struct kafka_settings *settings, struct err *err)
@@ -150,8 +136,6 @@ int kafka_client_new(const struct kafka_settings *settings, enum kafka_role role
     int rc = make_conf(settings, role, &conf, err);
     if (rc < 0)
         return rc;
-    /* librdkafka repeats itself while a broker is away; whoever polls the client logs the change once. */
-    rd_kafka_conf_set_log_cb(conf, kafka_conf_log);
     rd_kafka_conf_set_error_cb(conf, callbacks->on_error);
     rd_kafka_conf_set_stats_cb(conf, callbacks->on_statistics);
     rd_kafka_conf_set_opaque(conf, callbacks->opaque);

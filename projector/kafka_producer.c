@@ -42,8 +42,6 @@ static const struct kafka_setting settings_table[] = {
     {"socket.nagle.disable", "true", KAFKA_DEFAULT, NULL},
     {"topic.metadata.propagation.max.ms", "5000", KAFKA_DEFAULT, NULL},
 
-    {"bootstrap.servers", NULL, KAFKA_OURS, "--brokers sets it"},
-    {"metadata.broker.list", NULL, KAFKA_OURS, "--brokers sets it"},
     {"transactional.id", NULL, KAFKA_OURS, "--transactional-id sets it"},
     {"enable.idempotence", "true", KAFKA_OURS, "a record sent again must not be there twice, nor behind a later one"},
     {"acks", "all", KAFKA_OURS, "a row is deleted once its record can't get lost"},
@@ -67,13 +65,12 @@ struct kafka_producer {
 
 static int make_conf(const struct kafka_producer *producer, rd_kafka_conf_t **ret_conf, struct err *err)
 {
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_t *conf;
 
-    int rc = kafka_conf_layers(conf, settings_table, ARRAY_COUNT(settings_table), producer->extra, err);
-    if (rc == 0)
-        rc = kafka_conf_set(conf, "bootstrap.servers", producer->brokers, "--brokers: ", err);
-    if (rc == 0)
-        rc = kafka_conf_set(conf, "transactional.id", producer->transactional_id, "--transactional-id: ", err);
+    int rc = kafka_conf_new(settings_table, ARRAY_COUNT(settings_table), producer->brokers, producer->extra, &conf, err);
+    if (rc < 0)
+        return rc;
+    rc = kafka_conf_set(conf, "transactional.id", producer->transactional_id, "--transactional-id: ", err);
     if (rc < 0)
         rd_kafka_conf_destroy(conf);
     else
@@ -214,7 +211,6 @@ static int producer_open(void *self, struct err *err)
     int rc = make_conf(producer, &conf, err);
     if (rc < 0)
         return rc;
-    rd_kafka_conf_set_log_cb(conf, kafka_conf_log);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_opaque(conf, producer);
     producer->client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));

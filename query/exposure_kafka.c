@@ -28,9 +28,6 @@ static const struct kafka_setting settings_table[] = {
     {"partitioner", "murmur2_random", KAFKA_DEFAULT, NULL},
     {"socket.keepalive.enable", "true", KAFKA_DEFAULT, NULL},
     {"reconnect.backoff.max.ms", "2000", KAFKA_DEFAULT, NULL},
-
-    {"bootstrap.servers", NULL, KAFKA_OURS, "--brokers sets it"},
-    {"metadata.broker.list", NULL, KAFKA_OURS, "--brokers sets it"},
 };
 
 static void on_error(rd_kafka_t *client, int code, const char *reason, void *opaque)
@@ -58,22 +55,17 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
 int exposure_kafka_open(const struct exposure_kafka_settings *settings, exposure_told_fn *told, void *told_self,
                         struct exposure_kafka **ret_kafka, struct err *err)
 {
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
     struct exposure_kafka *kafka;
+    rd_kafka_conf_t *conf;
     char reason[300];
 
-    int rc = kafka_conf_layers(conf, settings_table, ARRAY_COUNT(settings_table), settings->extra, err);
-    if (rc == 0)
-        rc = kafka_conf_set(conf, "bootstrap.servers", settings->brokers, "--brokers: ", err);
-    if (rc < 0) {
-        rd_kafka_conf_destroy(conf);
+    int rc = kafka_conf_new(settings_table, ARRAY_COUNT(settings_table), settings->brokers, settings->extra, &conf, err);
+    if (rc < 0)
         return rc;
-    }
     kafka = mem_zero(1, sizeof(*kafka));
     kafka->topic = mem_text(settings->topic);
     kafka->told = told;
     kafka->told_self = told_self;
-    rd_kafka_conf_set_log_cb(conf, kafka_conf_log);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_opaque(conf, kafka);
