@@ -69,8 +69,9 @@ static int write_back(struct follower *follower, struct err *err)
     return rc;
 }
 
-int follower_building_turn(struct follower *follower, int64_t began_us, struct err *err)
+int follower_building_turn(struct follower *follower, size_t unused, int64_t began_us, struct err *err)
 {
+    throttle_return(&follower->throttle, (int64_t)unused);
     int rc = write_back(follower, err);
     if (rc < 0)
         return rc;

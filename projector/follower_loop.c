@@ -235,7 +235,7 @@ static void tell_report(struct follower *follower)
     report->events_per_s = progress_rate(&follower->progress);
     report->time_left_s = progress_time_left_s(&follower->progress);
     report->lag = follower->progress.lag;
-    report->share_percent = follower->throttle.share_permille / 10;
+    report->share_percent = follower->is_building ? follower->throttle.share_permille / 10 : 100;
     snprintf(report->problem, sizeof(report->problem), "%s", problem ? problem : "");
     pthread_mutex_unlock(&follower->lock);
 }
@@ -398,8 +398,6 @@ static int take_turn(struct follower *follower, struct err *err)
     if (rc < 0 && rc != ERR_AGAIN)
         return rc;
     int64_t began_us = follower_now_us(follower);
-    if (room > count)
-        throttle_return(&follower->throttle, (int64_t)(room - count));
     follower->record_count = count;
     follower_hold_cut(follower);
     guess_partitioners(follower);
@@ -410,7 +408,7 @@ static int take_turn(struct follower *follower, struct err *err)
     watch_link(follower);
     tell(follower);
     if (rc == 0 && follower->is_building)
-        rc = follower_building_turn(follower, began_us, err);
+        rc = follower_building_turn(follower, room - count, began_us, err);
     return rc;
 }
 
@@ -421,7 +419,8 @@ int follower_loop(struct follower *follower, enum follower_phase *ret_phase, str
 
     follower->records = mem_zero(FOLLOWER_BATCH, sizeof(*follower->records));
     follower->started_us = follower->line_us = follower->committed_us = follower_now_us(follower);
-    follower_building_begin(follower);
+    if (follower->is_building)
+        follower_building_begin(follower);
     start_guesses(follower);
     while (rc == 0 && !is_whole && !follower_must_stop(follower)) {
         rc = take_turn(follower, err);

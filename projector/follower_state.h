@@ -76,7 +76,7 @@ struct follower {
     struct record *records;
     size_t record_count;
     struct progress progress;
-    struct throttle throttle;
+    struct throttle throttle; /* while it is building */
     struct follower_hold hold;
     bool must_be_whole; /* TASK_MAKE_WHOLE: doesn't wait until it has caught up */
     bool is_short_of_disk;
@@ -118,8 +118,8 @@ void follower_wait_ms(struct follower *follower, int64_t ms);
 void follower_building_begin(struct follower *follower);
 /* How many records the next turn may take. */
 size_t follower_building_room(struct follower *follower);
-/* Behind a turn that began then: writes back, and rests. */
-MUST_CHECK int follower_building_turn(struct follower *follower, int64_t began_us, struct err *err);
+/* Behind a turn that began then and left that much of its room unused: writes back, and rests. */
+MUST_CHECK int follower_building_turn(struct follower *follower, size_t unused, int64_t began_us, struct err *err);
 /* Makes it whole when that is due. */
 MUST_CHECK int follower_building_finish(struct follower *follower, bool *ret_is_whole, struct err *err);
 
