@@ -192,7 +192,12 @@ bool store_is_whole(const struct store *store)
 /* The kernel tells a failure once; what it couldn't write it has forgotten, and the next sync says that all is well. */
 static int sync_failed(struct store *store, int rc, struct err *err)
 {
-    unsynced_spoil(store->folder);
+    struct err unwritten;
+
+    if (unsynced_spoil(store->folder, &unwritten) < 0)
+        return err_set_errno(err, ERR_BROKEN, rc,
+                             "%s: isn't to be trusted any more, which can't be written down either (%s): can't be synced",
+                             store->folder, unwritten.text);
     return err_set_errno(err, ERR_BROKEN, rc, "%s: can't be synced, and isn't to be trusted any more", store->folder);
 }
 

@@ -50,12 +50,9 @@ int unsynced_clear(const char *folder, struct err *err)
     return rc == 0 ? durable_sync_folder(folder, err) : rc;
 }
 
-void unsynced_spoil(const char *folder)
+int unsynced_spoil(const char *folder, struct err *err)
 {
-    struct err ignored;
-
-    if (durable_write(folder, "unsynced", span_of_text("a sync failed"), &ignored) < 0)
-        return;
+    return durable_write(folder, "unsynced", SPAN_LITERAL("a sync failed"), err);
 }
 
 int unsynced_check(const struct store_platform *platform, const char *folder, struct err *err)

@@ -17,8 +17,8 @@ MUST_CHECK int unsynced_mark(const struct store_platform *platform, const char *
 /* Everything is on the disk. */
 MUST_CHECK int unsynced_clear(const char *folder, struct err *err);
 bool unsynced_is_marked(const char *folder);
-/* A sync has failed: no boot is the mark's any more. What can't be written is as it was. */
-void unsynced_spoil(const char *folder);
+/* A sync has failed: no boot is the mark's any more. On failure the mark is as it was. */
+MUST_CHECK int unsynced_spoil(const char *folder, struct err *err);
 
 /* ERR_BROKEN: it is marked, and the machine has been booted since or a sync has failed; not to be opened any more. */
 MUST_CHECK int unsynced_check(const struct store_platform *platform, const char *folder, struct err *err);
