@@ -1,7 +1,5 @@
 /* The store's directory: generations that are whole or not there, names that are never used twice, settings that read
  * back, and everything of another version refused. */
-#include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,9 +18,6 @@
 #include "schema/store/durable.h"
 #include "schema/store/generation.h"
 #include "schema/store/generation_start.h"
-#include "schema/store/store.h"
-#include "schema/store/unsynced.h"
-#include "schema/store/write_back.h"
 #include "scratch_folder.h"
 
 #define assert_ok(call) \
@@ -607,87 +602,6 @@ static void a_sample_is_about_its_share_of_the_owners_and_a_setting_of_its_own(v
     buf_release(&text);
 }
 
-/* --- skipped syncs: a machine whose boots the test counts --- */
-
-static int tell_boot(void *self, char ret_id[STORE_BOOT_ID_SIZE])
-{
-    snprintf(ret_id, STORE_BOOT_ID_SIZE, "boot %d", *(const int *)self);
-    return 0;
-}
-
-static int tell_local(void *self, const char *path, int64_t *ret_type)
-{
-    (void)self;
-    (void)path;
-    *ret_type = 0xEF53;
-    return 0;
-}
-
-static int try_store(const char *folder, const struct store_platform *platform, bool skips_syncs, bool makes_whole)
-{
-    struct store_options options = {.access = STORE_READ_WRITE, .platform = platform, .skips_syncs = skips_syncs};
-    struct store *store = NULL;
-    struct err err = {0};
-
-    int rc = store_open(folder, &options, &store, &err);
-    if (rc == 0 && makes_whole)
-        rc = store_make_whole(store, &err);
-    if (rc == 0)
-        assert_int_equal(store_is_whole(store), makes_whole || !skips_syncs);
-    store_close(&store);
-    return rc;
-}
-
-static void a_store_that_skips_syncs_is_opened_in_the_same_boot_alone_until_it_is_made_whole(void **state)
-{
-    int boot = 1;
-    const struct store_platform platform = {.file_system_type = tell_local, .boot_id = tell_boot, .self = &boot};
-
-    assert_int_equal(try_store(*state, &platform, true, false), 0);
-    assert_true(unsynced_is_marked(*state));
-    assert_int_equal(try_store(*state, &platform, true, false), 0);
-    boot++;
-    assert_int_equal(try_store(*state, &platform, true, false), ERR_BROKEN);
-    assert_int_equal(try_store(*state, &platform, false, false), ERR_BROKEN);
-    boot--;
-    assert_int_equal(try_store(*state, &platform, false, true), 0); /* goes on skipping until then, as it is marked */
-    assert_false(unsynced_is_marked(*state));
-    boot++;
-    assert_int_equal(try_store(*state, &platform, false, false), 0);
-}
-
-static void a_store_whose_sync_has_failed_is_not_opened_again(void **state)
-{
-    int boot = 1;
-    const struct store_platform platform = {.file_system_type = tell_local, .boot_id = tell_boot, .self = &boot};
-
-    assert_int_equal(try_store(*state, &platform, true, false), 0);
-    unsynced_spoil(*state);
-    assert_int_equal(try_store(*state, &platform, true, false), ERR_BROKEN);
-}
-
-static void what_was_left_to_the_kernel_is_written_back_piece_by_piece_to_the_end(void **state)
-{
-    enum { PIECE = 1 << 20, PIECES = 5 };
-    char *path = mem_format("%s/file", (const char *)*state);
-    uint64_t at = 0;
-    unsigned pieces = 0;
-
-    int fd = open(path, O_RDWR | O_CREAT, 0600);
-    assert_true(fd >= 0);
-    assert_int_equal(ftruncate(fd, (PIECES - 1) * PIECE + 1), 0);
-    do {
-        assert_int_equal(write_back_piece(fd, &at), 0);
-        pieces++;
-    } while (at > 0);
-    assert_int_equal(pieces, PIECES);
-    close(fd);
-
-    at = PIECE;
-    assert_int_equal(write_back_piece(-1, &at), EBADF);
-    free(path);
-}
-
 #define with_directory(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -715,9 +629,6 @@ int main(void)
         cmocka_unit_test(a_start_reads_back_and_what_is_none_is_refused),
         with_directory(what_is_under_construction_says_so_until_it_ends),
         cmocka_unit_test(a_sample_is_about_its_share_of_the_owners_and_a_setting_of_its_own),
-        with_directory(a_store_whose_sync_has_failed_is_not_opened_again),
-        with_directory(what_was_left_to_the_kernel_is_written_back_piece_by_piece_to_the_end),
-        with_directory(a_store_that_skips_syncs_is_opened_in_the_same_boot_alone_until_it_is_made_whole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
