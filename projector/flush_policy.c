@@ -12,6 +12,8 @@ enum flush_choice flush_policy_choose(struct flush_policy *policy, const struct 
     enum flush_choice choice = choose(policy, figures);
     if (choice != FLUSH_NOTHING)
         policy->last_start_us = figures->now_us;
+    if (choice != FLUSH_NOTHING && figures->has_news)
+        policy->has_awaited_lag = true;
     return choice;
 }
 
@@ -19,6 +21,7 @@ static void set_mode(struct flush_policy *policy, const struct flush_figures *fi
 {
     if (figures->lag < 0)
         return;
+    policy->has_awaited_lag = true;
     if (policy->is_catching_up && figures->lag < FLUSH_LIVE_LAG)
         policy->is_catching_up = false;
     else if (!policy->is_catching_up && figures->lag > FLUSH_CATCH_UP_LAG)
@@ -51,6 +54,8 @@ static enum flush_choice choose(const struct flush_policy *policy, const struct 
         return since_start_us(policy, figures) >= FLUSH_REFRESH_US ? FLUSH_ALL : FLUSH_NOTHING;
 
     int64_t age_us = figures->now_us - figures->oldest_dirty_us;
+    if (!policy->has_awaited_lag && age_us < FLUSH_LAG_PATIENCE_US)
+        return FLUSH_NOTHING;
     if (policy->is_catching_up) {
         bool is_due = figures->dirty_bytes > figures->budget_bytes / 2 || age_us >= FLUSH_CATCH_UP_AGE_US;
         return is_due ? FLUSH_OLDEST_RANGE : FLUSH_NOTHING;
@@ -62,9 +67,11 @@ static enum flush_choice choose(const struct flush_policy *policy, const struct 
 
 int64_t flush_policy_wait_us(const struct flush_policy *policy, const struct flush_figures *figures)
 {
-    int64_t left_us = FLUSH_REFRESH_US - since_start_us(policy, figures);
+    int64_t left_us = FLUSH_WAIT_US;
 
-    if (figures->has_news && !policy->is_catching_up)
+    if (!figures->has_news && figures->has_changed)
+        left_us = FLUSH_REFRESH_US - since_start_us(policy, figures);
+    else if (figures->has_news && policy->has_awaited_lag && !policy->is_catching_up)
         left_us = live_interval_us(figures) - since_start_us(policy, figures);
     if (left_us < 0)
         left_us = 0;

@@ -6,7 +6,9 @@
  * that job itself takes longer.
  * While catching up, dirty views stay in the cache for as long as they can, so that the next event of a person finds
  * them there, and one range after the other is committed, the one furthest behind first: that is what bounds what a crash
- * replays, and what made progress under repeated kills when always beginning with range 0 didn't. */
+ * replays, and what made progress under repeated kills when always beginning with range 0 didn't.
+ * Which of the two a start is shows with the first answers of Kafka. Until then nothing is written: what an empty store is
+ * given in no order splits the pages that all the rest would fill one behind the other. */
 #ifndef TARN_PROJECTOR_FLUSH_POLICY_H
 #define TARN_PROJECTOR_FLUSH_POLICY_H
 
@@ -24,10 +26,12 @@ enum {
     FLUSH_CATCH_UP_LAG = 50 * 1000,           /* records: catching up above, */
     FLUSH_LIVE_LAG = 5 * 1000,                /* live again below */
     FLUSH_ALL_ROWS = 20 * 1000,               /* more dirty rows are committed range by range */
+    FLUSH_LAG_PATIENCE_US = 2 * 1000 * 1000,  /* the first news after a start wait so long for the lag to be known */
 };
 
 struct flush_policy {
     bool is_catching_up;
+    bool has_awaited_lag; /* it was known once, or waited for in vain */
     int64_t last_start_us; /* of a job; INT64_MIN before the first */
 };
 
@@ -48,7 +52,7 @@ struct flush_figures {
 
 enum flush_choice { FLUSH_NOTHING, FLUSH_ALL, FLUSH_OLDEST_RANGE };
 
-#define FLUSH_POLICY_INIT ((struct flush_policy){.is_catching_up = false, .last_start_us = INT64_MIN})
+#define FLUSH_POLICY_INIT ((struct flush_policy){.last_start_us = INT64_MIN})
 
 /* What to start now, while no job is in flight. Remembers mode and start. */
 enum flush_choice flush_policy_choose(struct flush_policy *policy, const struct flush_figures *figures);

@@ -226,7 +226,7 @@ int64_t positions_reached(const struct partition *partition)
 
 int64_t positions_lag(const struct positions *positions)
 {
-    int64_t lag = 0;
+    int64_t lag = positions->count > 0 ? 0 : -1;
 
     for (size_t i = 0; i < positions->count; i++) {
         const struct partition *partition = positions->partitions[i];

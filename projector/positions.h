@@ -87,7 +87,7 @@ void positions_unpark(struct positions *positions, size_t limit);
 /* As far as any range has got: beyond the cursor while a replay goes on. */
 int64_t positions_reached(const struct partition *partition);
 
-/* Records between cursor and log end over the partitions that are followed; -1 while an end isn't known. */
+/* Records between cursor and log end over the partitions that are followed; -1 while an end isn't known, or no partition is. */
 int64_t positions_lag(const struct positions *positions);
 
 /* --- for the materializer --- */

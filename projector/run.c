@@ -13,15 +13,17 @@
 #include "schema/store/durable.h"
 #include "schema/store/lock.h"
 
-enum { ARENA_STEP_BYTES = 8 << 20 };
+enum { ARENA_STEP_BYTES = 8 << 20, OWN_MAP_BYTES = 32 << 20 };
 
 /* By itself a thread's arena grows 128 KiB at a time: each step is an mprotect(), for which all other threads' page faults
  * wait, those of live generations too, while the least important thread may be off its processor. Untouched memory costs
- * nothing. */
-static void grow_arenas_in_large_steps(void)
+ * nothing. Whoever sets this must also set from which size on a piece is mapped by itself: malloc no longer learns it,
+ * and would map and unmap each megabyte that librdkafka fetches, which the kernel has to clear. */
+static void set_up_malloc(void)
 {
 #ifdef M_TOP_PAD
     mallopt(M_TOP_PAD, ARENA_STEP_BYTES);
+    mallopt(M_MMAP_THRESHOLD, OWN_MAP_BYTES);
 #endif
 }
 
@@ -74,7 +76,7 @@ static int run(void *settings_at, const struct config_list *arguments, struct er
     struct run_admin *admin = NULL;
     (void)arguments;
 
-    grow_arenas_in_large_steps();
+    set_up_malloc();
     int rc = prepare(settings, &lock, err);
     if (rc == 0)
         rc = supervisor_open(settings, &clock_system, &supervisor, err);

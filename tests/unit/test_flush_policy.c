@@ -25,7 +25,9 @@ static struct flush_figures live(void)
 
 static enum flush_choice choose_after(int64_t since_start_us, bool is_catching_up, struct flush_figures figures)
 {
-    struct flush_policy policy = {is_catching_up, START_US - since_start_us};
+    struct flush_policy policy = {.is_catching_up = is_catching_up,
+                                  .has_awaited_lag = true,
+                                  .last_start_us = START_US - since_start_us};
 
     return flush_policy_choose(&policy, &figures);
 }
@@ -153,6 +155,34 @@ static void the_mode_changes_late_in_both_directions_and_not_while_the_lag_is_un
     }
 }
 
+static void the_first_news_wait_until_it_is_known_how_many_more_there_are(void **state)
+{
+    struct flush_policy policy = FLUSH_POLICY_INIT;
+    struct flush_figures figures = live();
+
+    (void)state;
+    figures.lag = -1;
+    figures.now_us += FLUSH_LAG_PATIENCE_US - 1;
+    assert_int_equal(flush_policy_choose(&policy, &figures), FLUSH_NOTHING);
+    assert_true(flush_policy_wait_us(&policy, &figures) > 0); /* nobody turns round and round meanwhile */
+    figures.lag = 10;
+    assert_int_equal(flush_policy_choose(&policy, &figures), FLUSH_ALL);
+}
+
+static void a_lag_that_stays_unknown_is_waited_for_once(void **state)
+{
+    struct flush_policy policy = FLUSH_POLICY_INIT;
+    struct flush_figures figures = live();
+
+    (void)state;
+    figures.lag = -1;
+    figures.now_us += FLUSH_LAG_PATIENCE_US;
+    assert_int_equal(flush_policy_choose(&policy, &figures), FLUSH_ALL);
+    figures.oldest_dirty_us = figures.now_us;
+    figures.now_us += FLUSH_LIVE_INTERVAL_US;
+    assert_int_equal(flush_policy_choose(&policy, &figures), FLUSH_ALL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +193,8 @@ int main(void)
         cmocka_unit_test(catching_up_rows_stay_dirty_until_half_the_budget_is_used_or_they_are_old),
         cmocka_unit_test(a_full_cache_and_a_waiting_request_are_served_at_once),
         cmocka_unit_test(ends_of_logs_alone_are_told_twice_a_second),
+        cmocka_unit_test(the_first_news_wait_until_it_is_known_how_many_more_there_are),
+        cmocka_unit_test(a_lag_that_stays_unknown_is_waited_for_once),
         cmocka_unit_test(the_mode_changes_late_in_both_directions_and_not_while_the_lag_is_unknown),
     };
 

@@ -184,8 +184,9 @@ static void an_end_behind_the_cursor_is_an_old_answer(void **state)
 
     (void)state;
     positions_init(&positions, 1);
+    assert_int_equal(positions_lag(&positions), -1); /* of no partition */
     struct partition *partition = add(&positions, 0, 0, 0);
-    assert_int_equal(positions_lag(&positions), -1);
+    assert_int_equal(positions_lag(&positions), -1); /* no end */
     positions_advance(&positions, partition, &record);
     positions_end_seen(&positions, partition, 5, 1000);
     assert_int_equal(partition->row.end_offset, 10);
