@@ -75,12 +75,10 @@ $(error $(MISSING_TEXT))
 endif
 endif
 
-build: build/tarn-projector build/tarn-query build/examples.binpb ## builds the two programs and the examples' descriptor set
-
-build/tarn-projector: $(BUILD)/tarn-projector
-	@ln -sf $(FLAVOUR)/tarn-projector $@
-build/tarn-query: $(BUILD)/tarn-query
-	@ln -sf $(FLAVOUR)/tarn-query $@
+# The two links are no targets of their own: as old or as new as another flavour's program, they would keep this one's from
+# being linked (.SECONDARY).
+build: $(BUILD)/tarn-projector $(BUILD)/tarn-query build/examples.binpb ## builds the two programs and the examples' descriptor set
+	@ln -sf $(FLAVOUR)/tarn-projector $(FLAVOUR)/tarn-query build/
 
 $(BUILD)/tarn-projector: $(call obj,projector/main.c) $(BUILD)/libprojector.a $(BUILD)/libruntime.a $(BUILD)/libschema.a
 	$(call say,LINK)

@@ -47,6 +47,13 @@ def test_installing_again_is_quiet():
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_a_flavour_is_built_beside_another_that_is_as_new_as_its_sources():
+    done = run("make", "--dry-run", "FLAVOUR=another", "build")
+    assert done.returncode == 0, done.stderr
+    for program in ("tarn-projector", "tarn-query"):
+        assert f"build/another/{program}" in done.stdout and f"another/{program} " in done.stdout.splitlines()[-1]
+
+
 def test_an_unknown_purpose_is_a_usage_mistake():
     done = run("ops/dev/install.sh", "everything")
     assert done.returncode == 2 and "everything" in done.stderr
