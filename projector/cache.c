@@ -1,24 +1,19 @@
-/* Rows are found by hash (cache_slots.h). Rows and values are allocated one by one: values of a view stay in their size
- * class (layout_view_value()), so an update mostly reuses the bytes that the row has, unless a job is writing them; then
- * it needs new ones, and the old ones are soon free. Freed chunks wait in lists by size for the next of theirs: malloc,
- * whose neighbours are librdkafka's small and short-lived pieces, would join and split them again. One thread at
- * a time allocates and frees. Dirty rows stand in one vector per range rather than in a list: freezing 60,000 of them is
- * one walk that the CPU can prefetch. */
+/* Rows are found by hash (cache_slots.h), and rings of them by owner (cache_owners.h). Rows and values are allocated one by
+ * one, in chunks that are used again (cache_chunks.h): values of a view stay in their size class (layout_view_value()), so
+ * an update mostly reuses the bytes that the row has, unless a job is writing them; then it needs new ones, and the old
+ * ones are soon free. Dirty rows stand in one vector per range rather than in a list: freezing 60,000 of them is one walk
+ * that the CPU can prefetch. */
 #include "projector/cache.h"
 
 #include <assert.h>
 #include <endian.h>
 #include <stdlib.h>
 
+#include "projector/cache_chunks.h"
+#include "projector/cache_owners.h"
 #include "projector/cache_slots.h"
 #include "schema/base/hash.h"
 #include "schema/base/mem.h"
-
-/* Rows of one view and one owner, in a ring; the head stands in the cache's by_owner table. */
-struct owner_link {
-    struct cache_row *previous;
-    struct cache_row *next;
-};
 
 struct dirty_rows {
     struct cache_row **rows;
@@ -27,35 +22,20 @@ struct dirty_rows {
     size_t bytes; /* of the rows and their values */
 };
 
-/* A chunk that waits to be used again. */
-struct free_chunk {
-    struct free_chunk *next;
-};
-
-enum { CHUNK_HEAD_BYTES = 8, CHUNK_BYTES_MIN = 32, CHUNK_STEP = 16, OWNER_PREFIX_BYTES = VIEW_KEY_PREFIX_BYTES };
-
-/* Larger chunks go back to malloc at once, and all do beyond a share of the budget. */
-enum { FREE_CHUNK_BYTES_MAX = 4096, FREE_CLASSES = FREE_CHUNK_BYTES_MAX / CHUNK_STEP + 1, FREE_SHARE = 16 };
-
-/* AddressSanitizer is to see what is used behind its end. */
-#ifdef __SANITIZE_ADDRESS__
-enum { FREE_IS_KEPT = false };
-#else
-enum { FREE_IS_KEPT = true };
-#endif
+/* Of the budget, for chunks that wait to be used again. */
+enum { FREE_SHARE = 16 };
 
 struct cache {
     size_t budget_bytes;
     size_t bytes; /* rows and values; tables and vectors aside */
     struct slots rows;
-    struct slots owners;   /* hash of owner hash and view number -> head of a ring */
+    struct owners owners;
     struct cache_row *lru; /* a ring's fixed point: next is the most recently used row, previous the least */
     struct dirty_rows dirty[RANGE_COUNT];
     size_t dirty_capacity;  /* of all vectors */
     size_t frozen_capacity; /* items of the lists of its jobs */
     size_t evictions;
-    struct free_chunk *free_chunks[FREE_CLASSES]; /* by size */
-    size_t free_bytes;                            /* in them */
+    struct chunks chunks;
     bool *by_owner;
     size_t view_count;
 };
@@ -76,8 +56,14 @@ struct cache *cache_new(size_t budget_bytes, const bool *by_owner, size_t view_c
     cache->by_owner = mem_copy(by_owner, view_count * sizeof(*by_owner));
     cache->view_count = view_count;
     slots_init(&cache->rows);
-    slots_init(&cache->owners);
+    owners_init(&cache->owners);
+    chunks_init(&cache->chunks, budget_bytes / FREE_SHARE);
     return cache;
+}
+
+static void *chunk_of(struct cache_row *row)
+{
+    return row->has_owner_link ? (void *)owner_link_of(row) : (void *)row;
 }
 
 void cache_free(struct cache **cache)
@@ -91,18 +77,14 @@ void cache_free(struct cache **cache)
             c->rows.at[i].row = NULL;
             if (row->value != NULL)
                 free(row->value);
-            free(row->has_owner_link ? (void *)((uint8_t *)row - sizeof(struct owner_link)) : row);
+            free(chunk_of(row));
         }
     }
-    for (size_t i = 0; i < FREE_CLASSES; i++)
-        for (struct free_chunk *chunk = c->free_chunks[i], *next; chunk != NULL; chunk = next) {
-            next = chunk->next;
-            free(chunk);
-        }
     for (size_t i = 0; i < RANGE_COUNT; i++)
         free(c->dirty[i].rows);
     slots_release(&c->rows);
-    slots_release(&c->owners);
+    owners_release(&c->owners);
+    chunks_release(&c->chunks);
     free(c->by_owner);
     free(c->lru);
     free(c);
@@ -143,7 +125,7 @@ static unsigned view_number_of(struct span key)
 
 static bool is_by_owner(const struct cache *cache, enum store_table table, struct span key)
 {
-    if (table != TABLE_VIEWS || key.len < OWNER_PREFIX_BYTES)
+    if (table != TABLE_VIEWS || key.len < VIEW_KEY_PREFIX_BYTES)
         return false;
     unsigned view = view_number_of(key);
     return view < cache->view_count && cache->by_owner[view];
@@ -241,51 +223,25 @@ static void put(struct cache *cache, enum store_table table, struct span key, bo
     set_value(cache, row, is_absent, value);
 }
 
-/* What malloc takes for `size` bytes. All are asked for in whole chunks, so that a value may grow within its chunk. */
-static size_t chunk_bytes(size_t size)
+/* Of the row itself, its link included. */
+static size_t row_size(const struct cache_row *row)
 {
-    size_t bytes = (size + CHUNK_HEAD_BYTES + CHUNK_STEP - 1) & ~(size_t)(CHUNK_STEP - 1);
-
-    return bytes < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : bytes;
+    return (row->has_owner_link ? sizeof(struct owner_link) : 0) + sizeof(*row) + row->key_len;
 }
 
-static void *alloc_chunk(struct cache *cache, size_t size)
+static size_t value_size(const struct cache_value *value)
 {
-    size_t bytes = chunk_bytes(size);
-
-    if (bytes > FREE_CHUNK_BYTES_MAX || cache->free_chunks[bytes / CHUNK_STEP] == NULL)
-        return mem_alloc(bytes - CHUNK_HEAD_BYTES);
-    struct free_chunk *chunk = cache->free_chunks[bytes / CHUNK_STEP];
-    cache->free_chunks[bytes / CHUNK_STEP] = chunk->next;
-    cache->free_bytes -= bytes;
-    return chunk;
-}
-
-static size_t free_bytes_max(const struct cache *cache)
-{
-    return FREE_IS_KEPT ? cache->budget_bytes / FREE_SHARE : 0;
-}
-
-static void free_chunk(struct cache *cache, void *at, size_t bytes)
-{
-    if (bytes > FREE_CHUNK_BYTES_MAX || cache->free_bytes + bytes > free_bytes_max(cache)) {
-        free(at);
-        return;
-    }
-    struct free_chunk *chunk = at;
-    chunk->next = cache->free_chunks[bytes / CHUNK_STEP];
-    cache->free_chunks[bytes / CHUNK_STEP] = chunk;
-    cache->free_bytes += bytes;
+    return sizeof(*value) + value->len;
 }
 
 static size_t row_bytes(const struct cache_row *row)
 {
-    return chunk_bytes((row->has_owner_link ? sizeof(struct owner_link) : 0) + sizeof(*row) + row->key_len);
+    return chunk_bytes(row_size(row));
 }
 
 static size_t value_bytes(const struct cache_value *value)
 {
-    return value != NULL ? chunk_bytes(sizeof(*value) + value->len) : 0;
+    return value != NULL ? chunk_bytes(value_size(value)) : 0;
 }
 
 static void mark_dirty(struct cache *cache, struct cache_row *row)
@@ -307,9 +263,8 @@ static void mark_dirty(struct cache *cache, struct cache_row *row)
 static void drop_value(struct cache *cache, struct cache_value *value)
 {
     if (value != NULL && --value->references == 0) {
-        size_t bytes = value_bytes(value);
-        cache->bytes -= bytes;
-        free_chunk(cache, value, bytes);
+        cache->bytes -= value_bytes(value);
+        chunks_give(&cache->chunks, value, value_size(value));
     }
 }
 
@@ -324,7 +279,7 @@ static void set_value(struct cache *cache, struct cache_row *row, bool is_absent
     if (!is_absent && old != NULL && old->references == 1 && chunk_bytes(size) == old_bytes) {
         fresh = old;
     } else if (!is_absent) {
-        fresh = alloc_chunk(cache, size);
+        fresh = chunks_take(&cache->chunks, size);
         fresh->references = 1;
     }
     if (fresh != NULL) {
@@ -345,76 +300,11 @@ static void set_value(struct cache *cache, struct cache_row *row, bool is_absent
     drop_value(cache, old);
 }
 
-/* --- rows by owner --- */
-
-static struct owner_link *link_of(struct cache_row *row)
-{
-    return (struct owner_link *)(void *)((uint8_t *)row - sizeof(struct owner_link));
-}
-
-static uint64_t owner_hash_of(const uint8_t *key)
-{
-    return hash64(span_of(key, OWNER_PREFIX_BYTES));
-}
-
-static struct slot *find_owner(const struct cache *cache, uint64_t hash, const uint8_t *key)
-{
-    for (size_t i = hash & cache->owners.mask;; i = (i + 1) & cache->owners.mask) {
-        struct slot *slot = &cache->owners.at[i];
-        if (slot->row == NULL)
-            return NULL;
-        if (slot->hash == hash && memcmp(slot->row->key, key, OWNER_PREFIX_BYTES) == 0)
-            return slot;
-    }
-}
-
-static void owner_add(struct cache *cache, struct cache_row *row)
-{
-    uint64_t hash = owner_hash_of(row->key);
-    struct slot *slot = find_owner(cache, hash, row->key);
-
-    if (slot == NULL) {
-        *link_of(row) = (struct owner_link){row, row};
-        slots_insert(&cache->owners, hash, row);
-        return;
-    }
-    struct cache_row *head = slot->row;
-    *link_of(row) = (struct owner_link){head, link_of(head)->next};
-    link_of(link_of(head)->next)->previous = row;
-    link_of(head)->next = row;
-}
-
-static void owner_remove(struct cache *cache, struct cache_row *row)
-{
-    uint64_t hash = owner_hash_of(row->key);
-    struct slot *slot = find_owner(cache, hash, row->key);
-    struct owner_link *link = link_of(row);
-
-    assert(slot != NULL);
-    if (link->next == row) {
-        slots_remove(&cache->owners, hash, row);
-        return;
-    }
-    if (slot->row == row)
-        slot->row = link->next;
-    link_of(link->previous)->next = link->next;
-    link_of(link->next)->previous = link->previous;
-}
-
 void cache_walk_owner(struct cache *cache, struct span prefix, void (*visit)(void *self, struct cache_row *row),
                       void *self)
 {
     assert(is_by_owner(cache, TABLE_VIEWS, prefix));
-    const struct slot *slot = find_owner(cache, owner_hash_of(prefix.at), prefix.at);
-    if (slot == NULL)
-        return;
-    struct cache_row *head = slot->row;
-    struct cache_row *row = head;
-    do {
-        if (span_starts_with(cache_row_key(row), prefix))
-            visit(self, row);
-        row = link_of(row)->next;
-    } while (row != head);
+    owners_walk(&cache->owners, prefix, visit, self);
 }
 
 /* --- rows --- */
@@ -424,7 +314,7 @@ static struct cache_row *add_row(struct cache *cache, enum store_table table, ui
 {
     bool by_owner = is_by_owner(cache, table, key);
     size_t before = by_owner ? sizeof(struct owner_link) : 0;
-    uint8_t *at = alloc_chunk(cache, before + sizeof(struct cache_row) + key.len);
+    uint8_t *at = chunks_take(&cache->chunks, before + sizeof(struct cache_row) + key.len);
     struct cache_row *row = (struct cache_row *)(void *)(at + before);
 
     assert(key.len >= 8 && key.len <= UINT16_MAX);
@@ -437,7 +327,7 @@ static struct cache_row *add_row(struct cache *cache, enum store_table table, ui
     cache->bytes += row_bytes(row);
     slots_insert(&cache->rows, hash, row);
     if (by_owner)
-        owner_add(cache, row);
+        owners_add(&cache->owners, row);
     return row;
 }
 
@@ -448,11 +338,10 @@ static void free_row(struct cache *cache, struct cache_row *row)
     lru_remove(row);
     slots_remove(&cache->rows, row->hash, row);
     if (row->has_owner_link)
-        owner_remove(cache, row);
+        owners_remove(&cache->owners, row);
     drop_value(cache, row->value);
-    size_t bytes = row_bytes(row);
-    cache->bytes -= bytes;
-    free_chunk(cache, row->has_owner_link ? (void *)link_of(row) : (void *)row, bytes);
+    cache->bytes -= row_bytes(row);
+    chunks_give(&cache->chunks, chunk_of(row), row_size(row));
 }
 
 /* --- jobs --- */
@@ -507,7 +396,7 @@ void cache_thaw(struct cache *cache, struct cache_frozen_list *list)
 
 size_t cache_bytes(const struct cache *cache)
 {
-    return cache->bytes + cache->free_bytes + (cache->rows.mask + 1 + cache->owners.mask + 1) * sizeof(struct slot) +
+    return cache->bytes + cache->chunks.bytes + slots_bytes(&cache->rows) + owners_bytes(&cache->owners) +
            cache->dirty_capacity * sizeof(struct cache_row *) + cache->frozen_capacity * sizeof(struct cache_frozen);
 }
 
@@ -542,11 +431,12 @@ size_t cache_evictions(const struct cache *cache)
 void cache_set_budget(struct cache *cache, size_t budget_bytes)
 {
     cache->budget_bytes = budget_bytes;
+    chunks_set_max(&cache->chunks, budget_bytes / FREE_SHARE);
 }
 
 bool cache_trim(struct cache *cache)
 {
-    size_t fixed = cache_bytes(cache) - cache->bytes - cache->free_bytes + free_bytes_max(cache);
+    size_t fixed = cache_bytes(cache) - cache->bytes - cache->chunks.bytes + cache->chunks.bytes_max;
     size_t allowed = cache->budget_bytes > fixed ? cache->budget_bytes - fixed : 0;
 
     while (cache->bytes > allowed && cache->lru->previous != cache->lru) {

@@ -34,7 +34,7 @@ struct cache_row {
     struct cache_row *next;
     uint8_t table;
     uint8_t state;
-    bool has_owner_link; /* allocated with a struct owner_link before it (cache.c) */
+    bool has_owner_link; /* allocated with a struct owner_link before it (cache_owners.h) */
     uint16_t key_len;
     uint8_t key[];
 };

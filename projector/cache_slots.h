@@ -16,6 +16,11 @@ struct slots {
     size_t count;
 };
 
+static inline size_t slots_bytes(const struct slots *slots)
+{
+    return (slots->mask + 1) * sizeof(struct slot);
+}
+
 void slots_init(struct slots *slots);
 void slots_release(struct slots *slots); /* not the rows */
 void slots_insert(struct slots *slots, uint64_t hash, struct cache_row *row);
