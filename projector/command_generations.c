@@ -67,10 +67,10 @@ static void print_json(const struct row *rows, size_t count, const struct servin
     for (size_t i = 0; i < count; i++) {
         const struct row *row = &rows[i];
         json_array_append_new(
-            list, json_pack("{s:s, s:s, s:i, s:b, s:i, s:o}", "name", row->name, "state", state_of(row), "traffic",
+            list, json_pack("{s:s, s:s, s:i, s:b, s:i, s:I, s:o}", "name", row->name, "state", state_of(row), "traffic",
                             (int)row->percent, "is_partial", row->facts.is_partial, "sample",
-                            (int)row->facts.sample_percent, "retain_until",
-                            row->retained != NULL ? json_integer(row->retained->until_ms) : json_null()));
+                            (int)row->facts.sample_percent, "dedupe_window", (json_int_t)row->facts.dedupe_window,
+                            "retain_until", row->retained != NULL ? json_integer(row->retained->until_ms) : json_null()));
     }
     for (size_t i = 0; i < serving->past_count; i++) {
         json_t *past = shares_json(&serving->past[i].served);
@@ -104,7 +104,7 @@ static void print_history(const struct serving *serving)
 
 static void print_table(const struct row *rows, size_t count, const struct serving *serving)
 {
-    static const char *const headings[] = {"GENERATION", "STATE", ">TRAFFIC", "RETAINED UNTIL", "NOTE"};
+    static const char *const headings[] = {"GENERATION", "STATE", ">TRAFFIC", ">DEDUPE WINDOW", "RETAINED UNTIL", "NOTE"};
     struct table table;
 
     table_init(&table, headings, ARRAY_COUNT(headings));
@@ -113,6 +113,7 @@ static void print_table(const struct row *rows, size_t count, const struct servi
         table_add(&table, "%s", rows[i].name);
         table_add(&table, "%s", state_of(&rows[i]));
         table_add(&table, "%u%%", rows[i].percent);
+        table_add(&table, "%" PRIu64, rows[i].facts.dedupe_window);
         if (rows[i].retained == NULL)
             buf_add_literal(&until, "-");
         else if (rows[i].retained->until_ms == 0)
@@ -185,8 +186,9 @@ const struct command command_generations = {
                .name = "generations",
                .summary = "what there is, who is served, and what was served before",
                .help = "A line for each generation: building (being filled), ready (caught up, not served), served, or "
-                       "retained (served before, kept up to date for `rollback`). Then what was served since when, newest "
-                       "first. `status` tells positions and lag.\n\n"
+                       "retained (served before, kept up to date for `rollback`). Its dedupe window is the number of records of "
+                       "a partition within which an id counts once; 0: ids don't count. Then what was served since "
+                       "when, newest first. `status` tells positions and lag.\n\n"
                        "  tarn-projector generations --store /var/lib/tarn",
                .options = options,
                .option_count = ARRAY_COUNT(options)},

@@ -101,6 +101,7 @@ int change_look(const struct changer *changer, const char *name, struct change_f
     if (rc == 0) {
         facts.is_partial = generation_start_is_partial(&start);
         facts.sample_percent = generation->settings.sample_percent;
+        facts.dedupe_window = generation->settings.dedupe_window;
         facts.is_whole = !unsynced_is_marked(generation->folder);
         *ret_facts = facts;
     }

@@ -61,6 +61,7 @@ struct change_facts {
     bool is_partial;    /* starts later than the beginning */
     bool is_whole;      /* everything that was committed is on the disk */
     unsigned sample_percent; /* 0: no sample */
+    uint64_t dedupe_window;  /* in records of a partition; 0: none */
 };
 MUST_CHECK int change_look(const struct changer *changer, const char *name, struct change_facts *ret_facts,
                            struct err *err);

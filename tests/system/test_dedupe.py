@@ -74,6 +74,15 @@ def test_a_rebuild_skips_the_same_repeats_and_a_restored_copy_knows_the_ids_of_w
     assert restored.metrics().sum("tarn_projector_events_total", outcome="duplicate") == 1
 
 
+def test_each_generation_tells_its_window(lenders, store):
+    lenders.projector.wait_caught_up()
+    assert run_command("rebuild", "--dedupe-window", "7", "--wait", "--store", store, timeout_s=60).status == 0
+    generations = lenders.projector.cli("generations", "--json")["generations"]
+    assert sorted(one["dedupe_window"] for one in generations) == [7, WINDOW]
+    table = run_command("generations", "--store", store).out.splitlines()
+    assert "DEDUPE WINDOW" in table[0] and {line.split()[3] for line in table[1:3]} == {"7", str(WINDOW)}
+
+
 def test_a_request_waits_for_an_event_by_its_id(lenders):
     lenders.tell("1", "first")
     assert lenders.name("/v1/lenders/KB?at-least=id=1&wait=10000") == "first"
