@@ -13,12 +13,13 @@ from .programs import Program, run_command
 class Relay(Program):
     """`topics`: a topic's name for all streams, or {stream: topic}."""
 
-    def __init__(self, folder, name, database, kafka, topics, flags=(), env=None):
+    def __init__(self, folder, name, database, kafka, topics, flags=(), env=None, program=BUILD / "tarn-projector"):
         super().__init__(folder, name)
         self.database = database
         self.kafka = kafka
         self.topics = topics
         self.flags = list(flags)
+        self.program = program
         self.env = {"TARN_DATABASE": database if isinstance(database, str) else database.url(),
                     "TARN_DATABASE_TLS": "disabled", **(env or {})}
 
@@ -28,7 +29,7 @@ class Relay(Program):
 
     def argv(self):
         topics = self.topics if isinstance(self.topics, str) else ",".join(f"{s}={t}" for s, t in self.topics.items())
-        return [BUILD / "tarn-projector", "relay", "--brokers", self.kafka.brokers, "--topics", topics, "--listen",
+        return [self.program, "relay", "--brokers", self.kafka.brokers, "--topics", topics, "--listen",
                 f"127.0.0.1:{self.admin_port}", *self.flags]
 
     def metric(self, name, **labels):
