@@ -22,7 +22,7 @@
 
 #include "schema/base/mem.h"
 
-enum { LOOK_EVERY_MS = 3000, TOPICS_EVERY_MS = 100 };
+enum { LOOK_EVERY_MS = 3000, TOPICS_EVERY_MS = 100, TOPICS_FIRST_MS = 5 };
 
 struct keeper *keeper_new(const struct keeper_options *options)
 {
@@ -279,6 +279,14 @@ static void describe_problem(struct keeper *keeper)
     }
 }
 
+static bool knows_topics(const struct keeper *keeper)
+{
+    for (size_t t = 0; t < keeper->options.topic_count; t++)
+        if (!keeper->topics[t].watched.is_known)
+            return false;
+    return true;
+}
+
 int keeper_turn(struct keeper *keeper, struct err *err)
 {
     int64_t now = now_ms(keeper);
@@ -289,10 +297,11 @@ int keeper_turn(struct keeper *keeper, struct err *err)
     if (keeper->states_version != keeper->options.positions->states_version)
         sync_states(keeper);
     if (now >= keeper->topics_due_ms) {
-        keeper->topics_due_ms = now + TOPICS_EVERY_MS;
         rc = keeper_look_at_topics(keeper, err);
         if (rc < 0)
             return rc;
+        keeper->knows_topics = knows_topics(keeper);
+        keeper->topics_due_ms = now + (keeper->knows_topics ? TOPICS_EVERY_MS : TOPICS_FIRST_MS);
         describe_problem(keeper);
     }
     if (!keeper->is_asking && !keeper_ask_survey(keeper, now))
@@ -333,7 +342,7 @@ void keeper_doubt_all(struct keeper *keeper)
 
 bool keeper_is_asking(const struct keeper *keeper)
 {
-    return keeper->is_asking;
+    return keeper->is_asking || !keeper->knows_topics;
 }
 
 bool keeper_is_settled(const struct keeper *keeper)

@@ -37,6 +37,7 @@ struct keeper {
     struct kept_topic *topics;
     uint64_t states_version;
     int64_t topics_due_ms;
+    bool knows_topics; /* Kafka has told of each, were it that it isn't there */
     bool is_asking;
     bool is_survey; /* what is under way */
     struct log_check checks[LOG_CHECKS_MAX];
