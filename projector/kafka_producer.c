@@ -67,7 +67,8 @@ static int make_conf(const struct kafka_producer *producer, rd_kafka_conf_t **re
 {
     rd_kafka_conf_t *conf;
 
-    int rc = kafka_conf_new(settings_table, ARRAY_COUNT(settings_table), producer->brokers, producer->extra, &conf, err);
+    int rc =
+        kafka_conf_new(settings_table, ARRAY_COUNT(settings_table), producer->brokers, producer->extra, &conf, err);
     if (rc < 0)
         return rc;
     rc = kafka_conf_set(conf, "transactional.id", producer->transactional_id, "--transactional-id: ", err);

@@ -4,24 +4,23 @@
  * A partition is added and taken with rd_kafka_incremental_(un)assign(). librdkafka drops what it fetched before under
  * an older assignment; `next_offset` is a second guard: offsets only grow within one assignment.
  *
- * The end of a log is its last stable offset, from librdkafka's statistics: records of a transaction that is still
- * open can't be read and are no lag. A position that stands at that end is told as an end once more with each
- * statistics that show the partition's broker to be heard from within END_FRESH_MS. */
+ * The end of a log is its last stable offset, from librdkafka's statistics (kafka_statistics.h): records of a
+ * transaction that is still open can't be read and are no lag. A position that stands at that end is told as an end
+ * once more with each statistics by which that end is fresh. */
 #include "projector/kafka_source.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "projector/kafka_header.h"
+#include "projector/kafka_statistics.h"
 #include "schema/base/mem.h"
 
 enum {
     BATCH_MAX = 16384,
-    END_FRESH_MS = 900, /* a fetch of a quiet partition is answered within fetch.wait.max.ms */
     UNASSIGN_MS = 1000,
 };
 
@@ -418,85 +417,46 @@ static void on_error(rd_kafka_t *client, int code, const char *reason, void *opa
     snprintf(source->link.reason, sizeof(source->link.reason), "%s", reason);
 }
 
-static int64_t number_of(const json_t *object, const char *name)
+static void read_brokers(struct kafka_source *source, struct kafka_brokers brokers)
 {
-    return json_integer_value(json_object_get(object, name));
-}
-
-/* Brokers by their real connections: "logical" ones (the group's coordinator) only carry commits. */
-static void read_brokers(struct kafka_source *source, json_t *brokers)
-{
-    int64_t disconnects = 0;
-    bool is_up = false;
-    const char *name;
-    json_t *broker;
-
-    json_object_foreach(brokers, name, broker)
-    {
-        const char *kind = json_string_value(json_object_get(broker, "source"));
-        const char *state = json_string_value(json_object_get(broker, "state"));
-        if (number_of(broker, "nodeid") < 0 || !kind || strcmp(kind, "logical") == 0)
-            continue;
-        disconnects += number_of(broker, "disconnects");
-        is_up = is_up || (state && (strcmp(state, "UP") == 0 || strcmp(state, "UPDATE") == 0));
-    }
-    if (disconnects != source->disconnects || (source->link.is_up && !is_up))
+    if (brokers.disconnects != source->disconnects || (source->link.is_up && !brokers.is_up))
         source->link.losses++;
-    source->disconnects = disconnects;
-    source->link.is_up = is_up;
+    source->disconnects = brokers.disconnects;
+    source->link.is_up = brokers.is_up;
 }
 
-static bool is_broker_heard(const json_t *brokers, int64_t id)
+struct end_reading {
+    struct kafka_source *source;
+    uint16_t topic;
+};
+
+static void read_end(void *self, const struct kafka_log_end *end)
 {
-    const char *name;
-    json_t *broker;
+    const struct end_reading *reading = self;
+    struct source_partition *partition = find_partition(reading->source, reading->topic, end->partition);
 
-    json_t *all = (json_t *)(uintptr_t)brokers; /* json_object_foreach() wants it so */
-    json_object_foreach(all, name, broker)
-    {
-        const char *state = json_string_value(json_object_get(broker, "state"));
-        int64_t idle_us = number_of(broker, "rxidle");
-        if (number_of(broker, "nodeid") == id && state && strcmp(state, "UP") == 0 && idle_us >= 0 &&
-            idle_us < END_FRESH_MS * 1000)
-            return true;
-    }
-    return false;
-}
-
-static void read_partitions(struct kafka_source *source, uint16_t topic, json_t *partitions, const json_t *brokers)
-{
-    const char *name;
-    json_t *row;
-
-    json_object_foreach(partitions, name, row)
-    {
-        struct source_partition *partition = find_partition(source, topic, (int32_t)number_of(row, "partition"));
-        if (!partition || !partition->is_assigned)
-            continue;
-        int64_t end = number_of(row, "ls_offset");
-        if (end >= 0)
-            partition->end_offset = end;
-        if (partition->is_at_end && !partition->end_is_due && partition->end_offset == partition->next_offset &&
-            is_broker_heard(brokers, number_of(row, "broker"))) {
-            partition->end_is_due = true;
-            source->due_count++;
-        }
+    if (!partition || !partition->is_assigned)
+        return;
+    if (end->offset >= 0)
+        partition->end_offset = end->offset;
+    if (partition->is_at_end && !partition->end_is_due && partition->end_offset == partition->next_offset &&
+        end->is_fresh) {
+        partition->end_is_due = true;
+        reading->source->due_count++;
     }
 }
 
 static int on_statistics(rd_kafka_t *client, char *text, size_t text_len, void *opaque)
 {
     struct kafka_source *source = opaque;
+    struct kafka_statistics *statistics = kafka_statistics_read(text, text_len);
     (void)client;
-    json_t *statistics = json_loadb(text, text_len, 0, NULL);
-    json_t *brokers = json_object_get(statistics, "brokers");
-    json_t *topics = json_object_get(statistics, "topics");
 
-    read_brokers(source, brokers);
+    read_brokers(source, kafka_statistics_brokers(statistics));
     for (size_t i = 0; i < source->topic_count; i++) {
-        json_t *topic = json_object_get(topics, source->topics[i].name);
-        read_partitions(source, (uint16_t)i, json_object_get(topic, "partitions"), brokers);
+        struct end_reading reading = {source, (uint16_t)i};
+        kafka_statistics_ends(statistics, source->topics[i].name, read_end, &reading);
     }
-    json_decref(statistics);
+    kafka_statistics_free(&statistics);
     return 0; /* librdkafka frees the text */
 }
