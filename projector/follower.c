@@ -8,17 +8,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "ops/runtime/stop.h"
+#include "ops/runtime/thread_priority.h"
 #include "projector/follower_state.h"
 #include "schema/base/mem.h"
 #include "schema/store/generation.h"
-
-enum { NICE_LEAST = 19, IOPRIO_WHO_PROCESS = 1, IOPRIO_IDLE = 3 << 13 };
 
 static void *follower_thread(void *self);
 
@@ -163,14 +160,6 @@ static void set_phase(struct follower *follower, enum follower_phase phase, cons
 
 /* --- the thread --------------------------------------------------------------------------------------------------- */
 
-/* Kernels and schedulers without such priorities do without. */
-static void step_back(void)
-{
-    pid_t thread = (pid_t)syscall(SYS_gettid);
-    setpriority(PRIO_PROCESS, (id_t)thread, NICE_LEAST);
-    syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, thread, IOPRIO_IDLE);
-}
-
 static int load_views(struct follower *follower, struct err *err)
 {
     struct mistakes mistakes = {NULL, 0, 0};
@@ -282,7 +271,7 @@ static int open_all(struct follower *follower, struct err *err)
     if (rc < 0)
         return rc;
     if (follower->is_building)
-        step_back();
+        thread_priority_background();
     struct store_options options = {.access = STORE_READ_WRITE,
                                     .skips_syncs = follower->is_building && !follower->building.syncs};
     rc = store_open(follower->generation->folder, &options, &follower->store, err);

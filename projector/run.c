@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "ops/runtime/log.h"
+#include "ops/runtime/thread_priority.h"
 #include "projector/generation_change.h"
 #include "projector/kafka_client.h"
 #include "projector/run_admin.h"
@@ -77,6 +78,7 @@ static int run(void *settings_at, const struct config_list *arguments, struct er
     (void)arguments;
 
     set_up_malloc();
+    thread_priority_prompt();
     int rc = prepare(settings, &lock, err);
     if (rc == 0)
         rc = supervisor_open(settings, &clock_system, &supervisor, err);

@@ -10,6 +10,7 @@
 #include "ops/runtime/http_server.h"
 #include "ops/runtime/log.h"
 #include "ops/runtime/stop.h"
+#include "ops/runtime/thread_priority.h"
 #include "query/exposure_kafka.h"
 #include "query/routes.h"
 #include "query/view_answer.h"
@@ -367,6 +368,7 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     init_log(&settings);
+    thread_priority_prompt();
     int rc = stop_init(&err);
     if (rc == 0) {
         raise_descriptor_limit(settings.max_connections);
