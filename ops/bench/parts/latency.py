@@ -48,17 +48,17 @@ def run(place, results):
 
 
 def latency(place, projector, rate):
-    return waited_for(place, projector.topics, projector.store, rate)
+    return place.undisturbed(lambda: waited_for(place, projector.topics, projector.store, rate, place.options.latency_seconds))
 
 
 def consumed(place, rate):
     """What Kafka and librdkafka take of it: the same events until a bare consumer has them."""
-    return waited_for(place, BARE, "-", rate)
+    return place.undisturbed(lambda: waited_for(place, BARE, "-", rate, place.options.latency_seconds))
 
 
-def waited_for(place, topic, store, rate):
-    return place.undisturbed(lambda: run_json([PROGRAMS / "bench_latency", place.kafka.brokers, topic, store,
-                                               int(rate * place.options.latency_seconds), rate, place.options.full]))
+def waited_for(place, topic, store, rate, seconds):
+    return run_json([PROGRAMS / "bench_latency", place.kafka.brokers, topic, store, int(rate * seconds), rate,
+                     place.options.full])
 
 
 def beside_writes(place, results, projector):
