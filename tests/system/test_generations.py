@@ -153,13 +153,18 @@ def test_a_rate_holds_a_rebuild_back_and_nothing_else(world, publisher):
     assert handled < 100 * 15, "far more than ten seconds' worth"
 
 
+def preloaded(source, folder):
+    library = folder / f"{source}.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, pathlib.Path(__file__).with_name(f"{source}.c"), "-ldl"],
+                   check=True)
+    return library
+
+
 @pytest.fixture
 def slow_disk(tmp_path):
     """(environment of, flag): a program with the environment has a slow disk while there is a file `flag`: for each sync of
     a store whose path has `of` in it."""
-    library, flag = tmp_path / "slow_sync.so", tmp_path / "slow"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, pathlib.Path(__file__).with_name("slow_sync.c"), "-ldl"],
-                   check=True)
+    library, flag = preloaded("slow_sync", tmp_path), tmp_path / "slow"
     return lambda of, ms: {"LD_PRELOAD": str(library), "SLOW_SYNC": str(flag), "SLOW_SYNC_OF": of,
                            "SLOW_SYNC_MS": str(ms)}, flag
 
@@ -203,6 +208,33 @@ def test_without_a_rate_a_rebuild_holds_back_while_live_commits_take_longer(slow
     paced.stop()
     wait_all_caught_up(projector, [first, held])
     assert digest(projector, held) == digest(projector, first)
+
+
+@pytest.mark.skipif(FLAVOUR != "release", reason="sanitizers want to be loaded first")
+def test_a_rebuild_brings_its_pages_to_the_disk_in_pieces_now_and_then_and_all_of_them_before_it_syncs(
+        tmp_path, kafka, new_topic, publisher, programs, store):
+    topics, order = topics_for_examples(new_topic), tmp_path / "order"
+    publish_events(publisher, topics, 6000, people=6000)
+    projector = programs.projector(store, kafka, topics, flags=["--memory", "64MiB"], env={
+        "LD_PRELOAD": str(preloaded("write_order", tmp_path)), "WRITE_ORDER": str(order)})
+    projector.wait_caught_up()
+    name = rebuild(projector, rate=900)  # longer than the time between two rounds of pieces
+    wait_built(projector, name, 60)
+    calls = []
+    for line in order.read_text().splitlines():
+        what, path, offset, size = line.split(" ")
+        if f"/generations/{name}/" in path:
+            calls.append((what, int(offset), int(size)))
+    whats = [what for what, _, _ in calls]
+    sync = whats.index("sync")
+    last_write = max(at for at, what in enumerate(whats[:sync]) if what == "write")
+    assert "piece" in whats[:last_write], "nothing was brought to the disk while it was being filled"
+    assert calls[sync][2] > 1 << 20, "more than one piece"
+    covered = 0
+    for what, offset, size in calls[last_write + 1:sync]:
+        assert (what, offset) == ("piece", covered), "the pieces follow one another"
+        covered += size
+    assert covered >= calls[sync][2], "what the sync finds was brought to the disk after the last write"
 
 
 def test_promote_and_rollback_change_who_is_served_and_keep_feeding_the_other(world, publisher):
