@@ -104,7 +104,8 @@ static void print_history(const struct serving *serving)
 
 static void print_table(const struct row *rows, size_t count, const struct serving *serving)
 {
-    static const char *const headings[] = {"GENERATION", "STATE", ">TRAFFIC", ">DEDUPE WINDOW", "RETAINED UNTIL", "NOTE"};
+    static const char *const headings[] = {"GENERATION", "STATE", ">TRAFFIC", ">DEDUPE WINDOW",
+                                           "RETAINED UNTIL", "NOTE"};
     struct table table;
 
     table_init(&table, headings, ARRAY_COUNT(headings));

@@ -59,7 +59,8 @@ int exposure_kafka_open(const struct exposure_kafka_settings *settings, exposure
     rd_kafka_conf_t *conf;
     char reason[300];
 
-    int rc = kafka_conf_new(settings_table, ARRAY_COUNT(settings_table), settings->brokers, settings->extra, &conf, err);
+    int rc =
+        kafka_conf_new(settings_table, ARRAY_COUNT(settings_table), settings->brokers, settings->extra, &conf, err);
     if (rc < 0)
         return rc;
     kafka = mem_zero(1, sizeof(*kafka));

@@ -196,7 +196,8 @@ static int sync_failed(struct store *store, int rc, struct err *err)
 
     if (unsynced_spoil(store->folder, &unwritten) < 0)
         return err_set_errno(err, ERR_BROKEN, rc,
-                             "%s: isn't to be trusted any more, which can't be written down either (%s): can't be synced",
+                             "%s: isn't to be trusted any more, which can't be written down either (%s): can't be "
+                             "synced",
                              store->folder, unwritten.text);
     return err_set_errno(err, ERR_BROKEN, rc, "%s: can't be synced, and isn't to be trusted any more", store->folder);
 }
