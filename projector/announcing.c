@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "ops/runtime/log.h"
 #include "projector/announcement_rule.h"
 #include "schema/base/mem.h"
 
@@ -109,13 +110,22 @@ static struct announced_partition *know(struct announcing *announcing, uint16_t 
     return entry;
 }
 
-/* Unless it has begun. */
-static void begin(struct announced_partition *entry, int64_t next_offset)
+/* Unless it has begun: then false. */
+static bool begin(struct announced_partition *entry, int64_t next_offset)
 {
     int64_t not_yet = ANNOUNCED_NOT_YET;
 
-    if (entry != NULL)
-        atomic_compare_exchange_strong(&entry->next_offset, &not_yet, next_offset);
+    return entry != NULL && atomic_compare_exchange_strong(&entry->next_offset, &not_yet, next_offset);
+}
+
+/* Before anything behind a beginning is read: after a crash that forgot it, what is to be announced would begin anew,
+ * further on, and what lies between would be lost. */
+static void write_beginnings(struct announcing *announcing)
+{
+    struct err err = {0};
+
+    if (announced_write(announcing->options.announced, &err) < 0)
+        log_warn("from where on changes are announced can't be written down: %s; trying again", err.text);
 }
 
 /* The log ends here, and has been announced further: it isn't the log that was announced. */
@@ -167,18 +177,22 @@ void announcing_look(struct announcing *announcing, const struct positions *posi
     announcing->has_looked = true;
     announcing->looked_version = positions->states_version;
     announcing->was_due = is_due;
+    bool has_begun = false;
     for (size_t i = 0; i < positions->count; i++) {
         const struct partition *partition = positions->partitions[i];
         struct announced_partition *entry = know(announcing, partition->topic, partition->number);
         if (is_due && partition->row.state == PARTITION_FOLLOWING)
-            begin(entry, partition->cursor.next_offset);
+            has_begun |= begin(entry, partition->cursor.next_offset);
     }
+    if (has_begun)
+        write_beginnings(announcing);
 }
 
 void announcing_end_reached(struct announcing *announcing, uint16_t topic, int32_t partition, int64_t next_offset)
 {
-    if (announcing != NULL && atomic_load_explicit(&announcing->is_served, memory_order_relaxed))
-        begin(know(announcing, topic, partition), next_offset);
+    if (announcing != NULL && atomic_load_explicit(&announcing->is_served, memory_order_relaxed) &&
+        begin(know(announcing, topic, partition), next_offset))
+        write_beginnings(announcing);
 }
 
 int announcing_resume(struct announcing *announcing, struct store_reader *reader, struct err *err)

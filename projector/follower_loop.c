@@ -290,6 +290,7 @@ static void tell(struct follower *follower)
                   positions_lag(follower->positions));
     if (!follower->is_ready && has_been_caught_up(follower)) {
         follower->is_ready = true;
+        announcing_look(follower->announcing, follower->positions, true); /* what comes once people know is announced */
         follower_say(follower, LOG_INFO, "ready: caught up with every partition");
     }
     tell_stall(follower);

@@ -4,8 +4,8 @@
  *     tarn-announced 1
  *     genetics.events/0 1234       the first offset that isn't announced yet
  *
- * A partition that isn't there has never been caught up with: nothing of it is announced. Replaced by rename, now and
- * then: after a crash what came since is announced again. */
+ * A partition that isn't there has never been caught up with: nothing of it is announced. Replaced by rename, when one
+ * begins and now and then: after a crash what came since is announced again. */
 #ifndef TARN_STORE_ANNOUNCED_H
 #define TARN_STORE_ANNOUNCED_H
 

@@ -168,6 +168,18 @@ def test_an_orderly_restart_makes_no_repeat(world):
     assert world.people() == world.expected()
 
 
+def test_what_comes_after_a_kill_right_behind_the_first_ready_is_announced(programs, kafka, new_topic, listen, tmp_path):
+    events, publisher = new_topic("events", 2), Publisher(kafka, Schema())
+    topic, heard = listen()
+    projector = programs.projector(tmp_path / "store", kafka, events, flags=["--announce-topic", topic]).wait_caught_up()
+    projector.kill()
+    for number in range(20):
+        report(publisher, events, f"n{number}", number)
+    publisher.flush()
+    projector.start()
+    wait_until(lambda: len({announcement.id for announcement in heard.read(0.01)}) >= 20, "20 announcements", 20)
+
+
 @pytest.mark.parametrize("kills", [10, pytest.param(60, marks=pytest.mark.soak)])
 def test_kills_lose_no_announcement_and_repeats_have_the_same_id(world, kills):
     seed = int(os.environ.get("TARN_SEED", "1"))
