@@ -3,6 +3,8 @@
 import os
 import statistics
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 from parts.latency import waited_for
 from place import ROOT, in_turns, run_json
@@ -10,6 +12,8 @@ from place import ROOT, in_turns, run_json
 NAME = "generations"
 LIVE_PER_SECOND = 1000
 REBUILD_FACTOR = 5  # how many times as long as other latencies this one is measured, at first
+UNCOUNTED = 0.2  # of bench_latency's time, at its beginning
+START_S = 0.5  # of that program, at most
 DIFFERENCES = 3  # exit status: a target was missed; the row says so
 
 
@@ -32,22 +36,19 @@ def beside_a_rebuild(place, results):
     when all of it has to be on the disk."""
     projector = place.full_store()
     seconds = place.options.latency_seconds
+    measures = {"without": live, "beside": live_beside_a_rebuild}
     pairs = []
     os.sync()  # as for latencies
     live(place, projector, seconds)
     seconds *= REBUILD_FACTOR
     for run_number in place.runs():
-        got = {}
-        for name in in_turns(run_number, ("without", "beside")):
-            if name == "without":
-                got[name] = place.undisturbed(lambda: live(place, projector, seconds))
-                continue
-            while True:
-                got[name] = place.undisturbed(lambda: live_beside_a_rebuild(place, projector, seconds))
-                if got[name]["is_built"]:
-                    break
-                seconds *= 2
-                place.say(f"the rebuild hadn't ended: again, for {seconds:.0f} s")
+        while True:
+            got = {name: place.undisturbed(lambda: measures[name](place, projector, seconds))
+                   for name in in_turns(run_number, measures)}
+            if got["beside"]["is_built"]:
+                break
+            seconds *= 2
+            place.say(f"the rebuild hadn't ended: both again, for {seconds:.0f} s")
         for name, figures in got.items():
             results.keep(f"latency {name} a rebuild", figures)
         place.say(f"p99 of live events: {got['beside']['p99_ms']} ms beside a rebuild, {got['without']['p99_ms']} ms without")
@@ -64,13 +65,18 @@ def live(place, projector, seconds):
 
 
 def live_beside_a_rebuild(place, projector, seconds):
-    """From before it has handled anything; `is_built`: its end was within the time."""
-    name = projector.cli("rebuild", "--json")["generation"]
-    try:
-        figures = live(place, projector, seconds)
-        state = next(one["state"] for one in projector.cli("status", "--json")["generations"] if one["name"] == name)
-    finally:
-        projector.cli("drop", name, timeout_s=60)
+    """The rebuild begins when events begin to be counted; `is_built`: its end was within the time."""
+    name = None
+    with ThreadPoolExecutor(1) as pool:
+        measured = pool.submit(live, place, projector, seconds)
+        try:
+            time.sleep(seconds * UNCOUNTED + START_S)
+            name = projector.cli("rebuild", "--json")["generation"]
+            figures = measured.result()
+            state = next(one["state"] for one in projector.cli("status", "--json")["generations"] if one["name"] == name)
+        finally:
+            if name:
+                projector.cli("drop", name, timeout_s=60)
     return {**figures, "is_built": state != "building"}
 
 
