@@ -57,7 +57,8 @@ static enum flush_choice choose(const struct flush_policy *policy, const struct 
     if (!policy->has_awaited_lag && age_us < FLUSH_LAG_PATIENCE_US)
         return FLUSH_NOTHING;
     if (policy->is_catching_up) {
-        bool is_due = figures->dirty_bytes > figures->budget_bytes / 2 || age_us >= FLUSH_CATCH_UP_AGE_US;
+        int64_t age_max_us = figures->is_building ? FLUSH_BUILDING_AGE_US : FLUSH_CATCH_UP_AGE_US;
+        bool is_due = figures->dirty_bytes > figures->budget_bytes / 2 || age_us >= age_max_us;
         return is_due ? FLUSH_OLDEST_RANGE : FLUSH_NOTHING;
     }
     if (since_start_us(policy, figures) < live_interval_us(figures))

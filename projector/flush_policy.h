@@ -7,6 +7,8 @@
  * While catching up, dirty views stay in the cache for as long as they can, so that the next event of a person finds
  * them there, and one range after the other is committed, the one furthest behind first: that is what bounds what a crash
  * replays, and what made progress under repeated kills when always beginning with range 0 didn't.
+ * A generation under construction, which nobody reads, is left dirty for longer: each cycle writes most of its pages again,
+ * beside those that are live, and all that it saves is work after a crash.
  * Which of the two a start is shows with the first answers of Kafka. Until then nothing is written: what an empty store is
  * given in no order splits the pages that all the rest would fill one behind the other. */
 #ifndef TARN_PROJECTOR_FLUSH_POLICY_H
@@ -21,6 +23,7 @@ enum {
     FLUSH_LIVE_INTERVAL_MIN_US = 1000,        /* and at the least */
     FLUSH_LIVE_AGE_US = 50 * 1000,            /* live without ever being drained: commit all the same */
     FLUSH_CATCH_UP_AGE_US = 10 * 1000 * 1000, /* catching up: nothing stays dirty for longer than this and its turn */
+    FLUSH_BUILDING_AGE_US = 60 * 1000 * 1000, /* or than this, where nobody reads it yet */
     FLUSH_WAIT_US = 100 * 1000,               /* the policy is asked at least this often */
     FLUSH_REFRESH_US = 500 * 1000,            /* the ends of the logs are told to readers this often */
     FLUSH_CATCH_UP_LAG = 50 * 1000,           /* records: catching up above, */
@@ -38,6 +41,7 @@ struct flush_policy {
 struct flush_figures {
     int64_t now_us;
     bool is_drained;
+    bool is_building;         /* nobody reads it yet: all that commits are for is that a crash doesn't begin anew */
     bool is_hurried;          /* someone waits for a commit */
     int64_t lag;              /* -1: not known */
     size_t dirty_rows;

@@ -240,6 +240,7 @@ static int open_parts(struct follower *follower, struct err *err)
         .directory = settings->store,
         .announcing = follower->announcing,
         .dropped = follower->options.dropped,
+        .is_building = follower->is_building,
         .memory_bytes = follower->options.memory_bytes / 4 * 3,
         .park_limit = (size_t)settings->park_limit,
         .fold_threads = (unsigned)settings->fold_threads,

@@ -16,8 +16,8 @@
 enum {
     RETRY_FIRST_MS = 100,
     RETRY_MAX_MS = 10 * 1000,
-    SHRINK_BYTES = 1 << 20, /* a turn; about a millisecond of evicting */
-    SHRINK_WAIT_US = 1000,
+    SHRINK_BYTES = 64 << 10, /* a turn; 0.1 to 0.2 ms of evicting, which an event on its way may meet several times */
+    SHRINK_WAIT_US = 500,
 };
 
 struct materializer {
@@ -271,6 +271,7 @@ static struct flush_figures figures_of(struct materializer *m)
     fold_measure(m->fold, &fold);
     struct flush_figures figures = {.now_us = clock_monotonic_us(m->options.clock),
                                     .is_drained = m->is_drained,
+                                    .is_building = m->options.is_building,
                                     .is_hurried = m->is_hurried,
                                     .lag = m->lag,
                                     .dirty_rows = fold.dirty_rows,

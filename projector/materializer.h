@@ -53,6 +53,7 @@ struct materializer_options {
     const char *directory;                      /* DIR, for decisions in DIR/control; NULL: none, or `dropped` */
     struct announcing *announcing;              /* outlives it; NULL: nothing is announced */
     struct dropped *dropped;                    /* those decisions, shared with others; outlives it. NULL: its own */
+    bool is_building;    /* nobody reads it yet (flush_policy.h) */
     size_t memory_bytes; /* of the cache, jobs included; below MATERIALIZER_MEMORY_MIN it hardly caches */
     size_t park_limit;   /* parked events of one partition, waiting ones included */
     unsigned fold_threads; /* records are handled by so many threads (fold.h), the caller included; 0: as the machine has */

@@ -36,7 +36,7 @@ void throttle_init(struct throttle *throttle, int64_t rate, int64_t cores, int64
     *throttle = (struct throttle){.rate = rate,
                                   .refilled_us = now_us,
                                   .share_max = THROTTLE_SHARE_MAX - THROTTLE_SHARE_MAX / (cores > 2 ? cores : 2),
-                                  .share_permille = THROTTLE_SHARE_MAX,
+                                  .share_permille = THROTTLE_SHARE_MIN,
                                   .looked_us = now_us};
 }
 
@@ -85,8 +85,8 @@ int64_t throttle_rest_us(struct throttle *throttle, struct pressure *pressure, i
         bool is_too_much = usual_us > 0 && pressure->commit_us > bearable_us;
         int64_t share =
             is_too_much ? throttle->share_permille * 4 / 5 : throttle->share_permille + UP_PERMILLE;
-        int64_t most = usual_us > 0 ? throttle->share_max : THROTTLE_SHARE_MAX;
-        throttle->share_permille = share < THROTTLE_SHARE_MIN ? THROTTLE_SHARE_MIN : share > most ? most : share;
+        share = share < THROTTLE_SHARE_MIN ? THROTTLE_SHARE_MIN : share > throttle->share_max ? throttle->share_max : share;
+        throttle->share_permille = usual_us > 0 ? share : THROTTLE_SHARE_MAX;
         throttle->looked_us = now_us;
         note_in_vain(throttle, pressure, now_us, is_too_much);
     }

@@ -4,7 +4,7 @@
  * A live follower tells how long its commits take. What they took while nothing was being built is the measure; when they
  * take more than half again as long, the one under construction works for a smaller part of its time, and for a larger
  * one when they recover. When they stay as slow though it hardly works, it isn't the cause: then that is the measure, as it
- * would never catch up otherwise. */
+ * would never catch up otherwise. Beside live commits it begins with the least. */
 #ifndef TARN_PROJECTOR_THROTTLE_H
 #define TARN_PROJECTOR_THROTTLE_H
 

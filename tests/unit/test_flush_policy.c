@@ -105,6 +105,22 @@ static void catching_up_rows_stay_dirty_until_half_the_budget_is_used_or_they_ar
     assert_int_equal(choose_after(0, true, figures), FLUSH_OLDEST_RANGE);
 }
 
+static void what_nobody_reads_yet_stays_dirty_for_longer(void **state)
+{
+    struct flush_figures figures = live();
+
+    (void)state;
+    figures.lag = FLUSH_LIVE_LAG;
+    figures.is_building = true;
+    figures.oldest_dirty_us = START_US - FLUSH_CATCH_UP_AGE_US;
+    assert_int_equal(choose_after(0, true, figures), FLUSH_NOTHING);
+    figures.oldest_dirty_us = START_US - FLUSH_BUILDING_AGE_US;
+    assert_int_equal(choose_after(0, true, figures), FLUSH_OLDEST_RANGE);
+    figures.oldest_dirty_us = START_US;
+    figures.dirty_bytes = figures.budget_bytes / 2 + 1;
+    assert_int_equal(choose_after(0, true, figures), FLUSH_OLDEST_RANGE);
+}
+
 static void a_full_cache_and_a_waiting_request_are_served_at_once(void **state)
 {
     struct flush_figures figures = live();
@@ -191,6 +207,7 @@ int main(void)
         cmocka_unit_test(live_without_a_drain_it_is_committed_when_it_gets_old),
         cmocka_unit_test(what_is_too_much_for_one_transaction_is_committed_range_by_range),
         cmocka_unit_test(catching_up_rows_stay_dirty_until_half_the_budget_is_used_or_they_are_old),
+        cmocka_unit_test(what_nobody_reads_yet_stays_dirty_for_longer),
         cmocka_unit_test(a_full_cache_and_a_waiting_request_are_served_at_once),
         cmocka_unit_test(ends_of_logs_alone_are_told_twice_a_second),
         cmocka_unit_test(the_first_news_wait_until_it_is_known_how_many_more_there_are),

@@ -95,7 +95,7 @@ static void it_rests_while_live_commits_take_longer_than_before_and_less_when_th
     commit(&pressure, 1000, 2000);
     pressure.building = 1;
     throttle_init(&throttle, 0, 2, now_us);
-    assert_int_equal(rest_after(&throttle, &pressure, &now_us, 5), LEAST_REST_US);
+    assert_int_equal(rest_after(&throttle, &pressure, &now_us, 20), LEAST_REST_US);
 
     commit(&pressure, 1000, 9000);
     assert_int_equal(pressure.usual_us, 2000);
@@ -107,6 +107,22 @@ static void it_rests_while_live_commits_take_longer_than_before_and_less_when_th
 
     commit(&pressure, 1000, 2000);
     assert_int_equal(rest_after(&throttle, &pressure, &now_us, 100), LEAST_REST_US);
+}
+
+static void it_begins_with_little_beside_live_commits_and_takes_more_while_they_do_not_suffer(void **state)
+{
+    struct pressure pressure = {0};
+    struct throttle throttle;
+    int64_t now_us = 0;
+
+    (void)state;
+    commit(&pressure, 1000, 2000);
+    pressure.building = 1;
+    throttle_init(&throttle, 0, 2, now_us);
+    assert_true(throttle_rest_us(&throttle, &pressure, now_us, TURN_US) > 10 * TURN_US);
+    int64_t soon = rest_after(&throttle, &pressure, &now_us, 2);
+    int64_t later = rest_after(&throttle, &pressure, &now_us, 5);
+    assert_true(soon > later && later > LEAST_REST_US);
 }
 
 static void commits_that_are_fast_enough_are_nobodys_reason_to_rest(void **state)
@@ -182,6 +198,7 @@ int main(void)
         cmocka_unit_test(a_pause_is_not_made_up_for_in_one_go),
         cmocka_unit_test(what_is_not_used_may_be_used_later),
         cmocka_unit_test(it_rests_while_live_commits_take_longer_than_before_and_less_when_they_recover),
+        cmocka_unit_test(it_begins_with_little_beside_live_commits_and_takes_more_while_they_do_not_suffer),
         cmocka_unit_test(commits_that_are_fast_enough_are_nobodys_reason_to_rest),
         cmocka_unit_test(beside_live_commits_the_time_of_one_core_is_left_alone_and_without_any_none),
         cmocka_unit_test(a_commit_counts_for_as_long_as_an_event_may_meet_it),
