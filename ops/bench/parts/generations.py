@@ -12,6 +12,7 @@ from place import ROOT, in_turns, run_json
 NAME = "generations"
 LIVE_PER_SECOND = 1000
 REBUILD_FACTOR = 5  # how many times as long as other latencies this one is measured, at first
+REBUILD_FACTOR_MAX = 10  # and at the most: on a machine that others use a rebuild holds back for long
 UNCOUNTED = 0.2  # of bench_latency's time, at its beginning
 START_S = 0.5  # of that program, at most
 DIFFERENCES = 3  # exit status: a target was missed; the row says so
@@ -46,6 +47,9 @@ def beside_a_rebuild(place, results):
             got = {name: place.undisturbed(lambda: measures[name](place, projector, seconds))
                    for name in in_turns(run_number, measures)}
             if got["beside"]["is_built"]:
+                break
+            if seconds >= place.options.latency_seconds * REBUILD_FACTOR_MAX:
+                results.note(f"Run {run_number + 1}: the rebuild didn't end within {seconds:.0f} s, so its end isn't in these figures.")
                 break
             seconds *= 2
             place.say(f"the rebuild hadn't ended: both again, for {seconds:.0f} s")
