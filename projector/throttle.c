@@ -85,7 +85,10 @@ int64_t throttle_rest_us(struct throttle *throttle, struct pressure *pressure, i
         bool is_too_much = usual_us > 0 && pressure->commit_us > bearable_us;
         int64_t share =
             is_too_much ? throttle->share_permille * 4 / 5 : throttle->share_permille + UP_PERMILLE;
-        share = share < THROTTLE_SHARE_MIN ? THROTTLE_SHARE_MIN : share > throttle->share_max ? throttle->share_max : share;
+        if (share < THROTTLE_SHARE_MIN)
+            share = THROTTLE_SHARE_MIN;
+        if (share > throttle->share_max)
+            share = throttle->share_max;
         throttle->share_permille = usual_us > 0 ? share : THROTTLE_SHARE_MAX;
         throttle->looked_us = now_us;
         note_in_vain(throttle, pressure, now_us, is_too_much);

@@ -85,6 +85,14 @@ static void commit(struct pressure *pressure, int count, int64_t took_us)
         pressure_note(pressure, pressure->noted_us + took_us, took_us);
 }
 
+/* A generation begins to be built, on two cores, when live commits have taken that long so often. */
+static void begin_beside(struct pressure *pressure, struct throttle *throttle, int count, int64_t took_us)
+{
+    commit(pressure, count, took_us);
+    pressure->building = 1;
+    throttle_init(throttle, 0, 2, 0);
+}
+
 static void it_rests_while_live_commits_take_longer_than_before_and_less_when_they_recover(void **state)
 {
     struct pressure pressure = {0};
@@ -92,9 +100,7 @@ static void it_rests_while_live_commits_take_longer_than_before_and_less_when_th
     int64_t now_us = 0;
 
     (void)state;
-    commit(&pressure, 1000, 2000);
-    pressure.building = 1;
-    throttle_init(&throttle, 0, 2, now_us);
+    begin_beside(&pressure, &throttle, 1000, 2000);
     assert_int_equal(rest_after(&throttle, &pressure, &now_us, 20), LEAST_REST_US);
 
     commit(&pressure, 1000, 9000);
@@ -116,9 +122,7 @@ static void it_begins_with_little_beside_live_commits_and_takes_more_while_they_
     int64_t now_us = 0;
 
     (void)state;
-    commit(&pressure, 1000, 2000);
-    pressure.building = 1;
-    throttle_init(&throttle, 0, 2, now_us);
+    begin_beside(&pressure, &throttle, 1000, 2000);
     assert_true(throttle_rest_us(&throttle, &pressure, now_us, TURN_US) > 10 * TURN_US);
     int64_t soon = rest_after(&throttle, &pressure, &now_us, 2);
     int64_t later = rest_after(&throttle, &pressure, &now_us, 5);
@@ -132,9 +136,7 @@ static void commits_that_are_fast_enough_are_nobodys_reason_to_rest(void **state
     int64_t now_us = 0;
 
     (void)state;
-    commit(&pressure, 1, 100);
-    pressure.building = 1;
-    throttle_init(&throttle, 0, 2, now_us);
+    begin_beside(&pressure, &throttle, 1, 100);
     commit(&pressure, 1000, 1000);
     assert_int_equal(rest_after(&throttle, &pressure, &now_us, 20), LEAST_REST_US);
 }
@@ -179,9 +181,7 @@ static void it_does_not_rest_for_ever_when_resting_helps_nobody(void **state)
     int64_t now_us = 0;
 
     (void)state;
-    commit(&pressure, 1, 2000);
-    pressure.building = 1;
-    throttle_init(&throttle, 0, 2, now_us);
+    begin_beside(&pressure, &throttle, 1, 2000);
     commit(&pressure, 1000, 9000);
     assert_true(rest_after(&throttle, &pressure, &now_us, 50) > LEAST_REST_US); /* the least share, but not for long yet */
     assert_int_equal(throttle.share_permille, THROTTLE_SHARE_MIN);
