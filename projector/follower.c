@@ -14,6 +14,7 @@
 #include "ops/runtime/stop.h"
 #include "ops/runtime/thread_priority.h"
 #include "projector/follower_state.h"
+#include "schema/base/condition.h"
 #include "schema/base/mem.h"
 #include "schema/store/generation.h"
 
@@ -22,17 +23,13 @@ static void *follower_thread(void *self);
 int follower_open(const struct follower_options *options, struct follower **ret_follower, struct err *err)
 {
     struct follower *follower = mem_zero(1, sizeof(*follower));
-    pthread_condattr_t attributes;
 
     follower->options = *options;
     snprintf(follower->name, sizeof(follower->name), "%s", options->name);
     follower->options.name = follower->name;
     follower->report.lag = follower->report.time_left_s = -1;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&follower->lock, NULL);
-    pthread_cond_init(&follower->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    condition_init(&follower->changed);
     int code = pthread_create(&follower->thread, NULL, follower_thread, follower);
     if (code != 0) {
         follower_close(&follower, 0);

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "projector/follower_state.h"
+#include "schema/base/condition.h"
 #include "schema/base/mem.h"
 #include "schema/store/building.h"
 
@@ -304,12 +305,8 @@ static void tell(struct follower *follower)
 
 void follower_wait_ms(struct follower *follower, int64_t ms)
 {
-    struct timespec until;
+    struct timespec until = condition_deadline(ms);
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += (long)ms * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&follower->lock);
     if (follower->tasks.given_count == 0 && !follower->is_stopping)
         pthread_cond_timedwait(&follower->changed, &follower->lock, &until);

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "schema/base/clock.h"
+#include "schema/base/condition.h"
 #include "schema/base/mem.h"
 
 enum {
@@ -55,12 +56,8 @@ int kafka_watch_open(const struct kafka_settings *settings, char *const *topics,
         free(watch);
         return rc;
     }
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&watch->lock, NULL);
-    pthread_cond_init(&watch->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    condition_init(&watch->changed);
     watch->names = topics;
     watch->topic_count = topic_count;
     watch->topics = mem_zero(topic_count, sizeof(*watch->topics));
@@ -357,15 +354,7 @@ static void *watch_thread(void *self)
             topics_due_ms = now_ms() + (are_all_there ? TOPICS_EVERY_MS : TOPICS_MISSING_MS);
             pthread_mutex_lock(&watch->lock);
         } else {
-            int64_t wait_ms = topics_due_ms - now_ms();
-            struct timespec until;
-            clock_gettime(CLOCK_MONOTONIC, &until);
-            until.tv_sec += (time_t)(wait_ms / 1000);
-            until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-            if (until.tv_nsec >= 1000000000) {
-                until.tv_nsec -= 1000000000;
-                until.tv_sec++;
-            }
+            struct timespec until = condition_deadline(topics_due_ms - now_ms());
             pthread_cond_timedwait(&watch->changed, &watch->lock, &until);
         }
     }

@@ -16,6 +16,7 @@
 
 #include "ops/runtime/log.h"
 #include "query/read_ahead.h"
+#include "schema/base/condition.h"
 #include "schema/base/mem.h"
 
 enum {
@@ -49,15 +50,11 @@ static void *follow(void *self);
 struct served *served_new(const char *directory, struct figures_table *figures)
 {
     struct served *served = mem_zero(1, sizeof(*served));
-    pthread_condattr_t attributes;
 
     served->directory = directory;
     served->figures = figures;
     pthread_mutex_init(&served->mutex, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&served->stop_condition, &attributes);
-    pthread_condattr_destroy(&attributes);
+    condition_init(&served->stop_condition);
     return served;
 }
 
@@ -302,12 +299,8 @@ static void tell_shares(const struct served_set *set)
 /* False when it is time to stop. */
 static bool rest(struct served *served, int64_t ms)
 {
-    struct timespec until;
+    struct timespec until = condition_deadline(ms);
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&served->mutex);
     while (!served->is_stopping && pthread_cond_timedwait(&served->stop_condition, &served->mutex, &until) == 0)
         continue;
