@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "projector/frozen_sort.h"
+#include "schema/base/condition.h"
 #include "schema/base/mem.h"
 
 struct flusher {
@@ -29,7 +30,11 @@ struct flusher {
     int64_t stale_readers_us; /* when they were last looked for */
 };
 
-enum { GIVE_UP_ROWS = 256, STALE_READERS_EVERY_US = 10 * 1000 * 1000 };
+enum {
+    GIVE_UP_ROWS = 256,
+    STALE_READERS_EVERY_US = 10 * 1000 * 1000,
+    SETTLE_MS = 50, /* without a job after a relaxed commit: then it is brought to the disk */
+};
 
 static void *run(void *self);
 static void write_job(struct flusher *flusher, struct job *job);
@@ -47,7 +52,7 @@ int flusher_open(struct store *store, struct announcing *announcing, const struc
     flusher->clock = clock;
     flusher->event_fd = event_fd;
     pthread_mutex_init(&flusher->mutex, NULL);
-    pthread_cond_init(&flusher->changed, NULL);
+    condition_init(&flusher->changed);
     int rc = pthread_create(&flusher->thread, NULL, run, flusher);
     if (rc != 0) {
         close(event_fd);
@@ -105,14 +110,40 @@ int flusher_event_fd(const struct flusher *flusher)
 
 /* --- the thread --- */
 
+/* A failure is for the next commit to tell: the disk's errors stay with the file. */
+static void settle(struct flusher *flusher)
+{
+    struct err told_later;
+    int rc;
+
+    pthread_mutex_unlock(&flusher->mutex);
+    rc = store_sync(flusher->store, &told_later);
+    (void)rc;
+    pthread_mutex_lock(&flusher->mutex);
+}
+
+/* With the mutex. Between two jobs that follow each other the next commit syncs this one; behind the last it is done
+ * here. */
+static void wait_for_job(struct flusher *flusher)
+{
+    struct timespec until = condition_deadline(SETTLE_MS);
+    int rc = 0;
+
+    while (flusher->job == NULL && !flusher->is_stopping && rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(&flusher->changed, &flusher->mutex, &until);
+    if (rc == ETIMEDOUT)
+        settle(flusher);
+    while (flusher->job == NULL && !flusher->is_stopping)
+        pthread_cond_wait(&flusher->changed, &flusher->mutex);
+}
+
 static void *run(void *self)
 {
     struct flusher *flusher = self;
 
     pthread_mutex_lock(&flusher->mutex);
     for (;;) {
-        while (flusher->job == NULL && !flusher->is_stopping)
-            pthread_cond_wait(&flusher->changed, &flusher->mutex);
+        wait_for_job(flusher);
         if (flusher->is_stopping)
             break;
         struct job *job = flusher->job;
@@ -213,7 +244,7 @@ static void write_job(struct flusher *flusher, struct job *job)
     if (rc == 0)
         rc = announcing_let_go(flusher->announcing, writer, &job->err);
     if (rc == 0)
-        rc = store_commit(&writer, &job->err);
+        rc = job->is_durable ? store_commit(&writer, &job->err) : store_commit_relaxed(&writer, &job->err);
     store_abort(&writer);
     if (rc == 0)
         announcing_committed(flusher->announcing);

@@ -21,6 +21,7 @@ struct store {
     struct presence *presence;
     bool has_writer;
     bool skips_syncs;
+    bool awaits_sync; /* the last commit was a relaxed one */
     struct bucket_sums sums; /* of the writer; kept for the next one */
     dev_t device;            /* device and inode: which folder this is */
     ino_t inode;

@@ -174,14 +174,30 @@ void store_close(struct store **store)
     if (closed == NULL)
         return;
     assert(!closed->has_writer);
-    if (closed->env != NULL)
+    if (closed->env != NULL) {
+        struct err unsynced; /* what isn't on the disk then is what a power cut may take anyway */
+        int rc = store_sync(closed, &unsynced);
+        (void)rc;
         mdb_env_close(closed->env);
+    }
     presence_leave(&closed->presence);
     environment_give_up(closed);
     bucket_sums_release(&closed->sums);
     free(closed->folder);
     free(closed);
     *store = NULL;
+}
+
+int store_sync(struct store *store, struct err *err)
+{
+    assert(!store->has_writer);
+    if (!store->awaits_sync)
+        return 0;
+    int rc = mdb_env_sync(store->env, 1);
+    if (rc != 0)
+        return environment_failed(store, rc, "can't sync", err);
+    store->awaits_sync = false;
+    return 0;
 }
 
 bool store_is_whole(const struct store *store)

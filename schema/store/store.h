@@ -1,7 +1,8 @@
 /* schema/store/store.h - one generation on disk: an LMDB environment, one writer, many readers.
  *
  * No caller sees lmdb.h: that stays behind environment.h. Tables are LMDB's named databases; layout.h says what their keys
- * and values hold. A commit is atomic and never corrupt; what a power cut loses, Kafka replays.
+ * and values hold. Commits are atomic, in order and never corrupt; a power cut takes those that weren't on the disk yet,
+ * which is at most one of store_commit_relaxed() and none of store_commit().
  *
  * Threads: a store may be shared; a store_reader belongs to the thread that uses it at the moment (MDB_NOTLS), one
  * store_writer at a time exists in a process, and DIR/lock (lock.h) sees to it that there is one process. */
@@ -148,6 +149,15 @@ MUST_CHECK int store_writer_find(struct store_writer *writer, enum store_table t
 /* Ends the writer and sets it to NULL in any case. ERR_FULL: the disk is full; nothing of the transaction is there, the
  * store stays usable, and a later commit works when there is room again. */
 MUST_CHECK int store_commit(struct store_writer **writer, struct err *err);
+
+/* For what can be had again from elsewhere: one wait for the disk instead of two. All that was written is on the disk,
+ * but for the page that makes it count; the next commit of either kind brings it there, or store_sync(), or
+ * store_close(). A power cut before that takes this commit, whole, and no earlier one. Killed processes take nothing. */
+MUST_CHECK int store_commit_relaxed(struct store_writer **writer, struct err *err);
+
+/* Brings the last commit to the disk, if it isn't known to be there. No writer may be under way. ERR_BROKEN: the disk
+ * failed; the same is told to the next commit. */
+MUST_CHECK int store_sync(struct store *store, struct err *err);
 void store_abort(struct store_writer **writer); /* no-op on NULL */
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "schema/base/mem.h"
 #include "schema/store/environment.h"
+#include "schema/store/file_room.h"
 #include "schema/store/layout.h"
 
 struct store_writer {
@@ -21,6 +22,18 @@ struct store_writer {
     uint8_t last_view[ENVIRONMENT_KEY_BYTES_MAX];
 };
 
+/* With the writer's lock, before it writes: nobody else does, and nothing of the transaction lies behind the last page yet. */
+static void keep_room(struct store *store)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    int fd;
+
+    if (mdb_env_info(store->env, &info) == 0 && mdb_env_stat(store->env, &stat) == 0 &&
+        mdb_env_get_fd(store->env, &fd) == 0)
+        file_room_keep(fd, ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize);
+}
+
 int store_write_begin(struct store *store, struct store_writer **ret_writer, struct err *err)
 {
     MDB_txn *txn;
@@ -29,6 +42,8 @@ int store_write_begin(struct store *store, struct store_writer **ret_writer, str
     int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
     if (rc != 0)
         return environment_failed(store, rc, "can't write", err);
+    if (!store->skips_syncs)
+        keep_room(store);
     struct store_writer *writer = mem_zero(1, sizeof(*writer));
     writer->store = store;
     writer->txn = txn;
@@ -244,9 +259,11 @@ static void end_writer(struct store_writer **writer)
     *writer = NULL;
 }
 
-int store_commit(struct store_writer **writer, struct err *err)
+/* LMDB reads its flags at the commit, under the writer's lock, and nothing but the writer's commits looks at this one. */
+static int commit(struct store_writer **writer, bool is_relaxed, struct err *err)
 {
     struct store_writer *committed = *writer;
+    struct store *store = committed->store;
 
     assert(!committed->has_failed);
     int rc = write_buckets(committed, err);
@@ -254,12 +271,31 @@ int store_commit(struct store_writer **writer, struct err *err)
         store_abort(writer);
         return rc;
     }
-    /* Closes the cursors too. */
-    rc = mdb_txn_commit(committed->txn);
+    rc = mdb_env_set_flags(store->env, MDB_NOMETASYNC, is_relaxed);
     if (rc != 0)
-        rc = environment_failed(committed->store, rc, "can't commit", err);
+        mdb_txn_abort(committed->txn);
+    else
+        rc = mdb_txn_commit(committed->txn); /* closes the cursors too */
+    if (rc != 0)
+        rc = environment_failed(store, rc, "can't commit", err);
+    else if (is_relaxed && !store->skips_syncs)
+        store->awaits_sync = true;
     end_writer(writer);
     return rc;
+}
+
+/* LMDB writes nothing of a transaction that changed nothing, and then a relaxed commit before it is still to be synced. */
+int store_commit(struct store_writer **writer, struct err *err)
+{
+    struct store *store = (*writer)->store;
+    int rc = commit(writer, false, err);
+
+    return rc == 0 ? store_sync(store, err) : rc;
+}
+
+int store_commit_relaxed(struct store_writer **writer, struct err *err)
+{
+    return commit(writer, true, err);
 }
 
 void store_abort(struct store_writer **writer)

@@ -1,12 +1,17 @@
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "projector/flusher.h"
 #include "projector/rows.h"
+#include "schema/base/mem.h"
+#include "tests/unit/power_cut.h"
 #include "tests/unit/scratch_folder.h"
 
 struct bench {
@@ -197,6 +202,84 @@ static void a_stop_gives_up_the_job_or_lets_its_commit_end(void **state)
     }
 }
 
+/* --- a power cut --- */
+
+struct disk {
+    atomic_bool takes_something; /* a cut would */
+    atomic_uint syncs;           /* after which it wouldn't */
+    int synced_fd;
+};
+
+static void note_disk(void *self)
+{
+    struct disk *disk = self;
+    bool takes_something = power_cut_takes_something();
+    uint64_t one = 1;
+
+    bool did = atomic_exchange(&disk->takes_something, takes_something);
+    if (!did || takes_something)
+        return;
+    atomic_fetch_add(&disk->syncs, 1);
+    assert_int_equal(write(disk->synced_fd, &one, sizeof(one)), sizeof(one));
+}
+
+static void open_disk(struct bench *bench, struct disk *disk)
+{
+    char *path = mem_format("%s/data.mdb", bench->folder);
+
+    *disk = (struct disk){.synced_fd = eventfd(0, EFD_CLOEXEC)};
+    power_cut_watch(path);
+    power_cut_at_each_call(note_disk, disk);
+    free(path);
+}
+
+static void run_job(struct bench *bench, bool is_durable)
+{
+    put_mark(bench, 1, "k");
+    job_freeze(&bench->job, ALL_RANGES, bench->caches, &bench->positions);
+    bench->job.is_durable = is_durable;
+    flusher_start(bench->flusher, &bench->job);
+    assert_int_equal(wait_for_job(bench)->rc, 0);
+}
+
+static void a_durable_job_is_on_the_disk_when_it_ends(void **state)
+{
+    struct bench bench;
+    struct disk disk;
+
+    (void)state;
+    open_bench(&bench);
+    open_disk(&bench, &disk);
+    run_job(&bench, true);
+    assert_false(disk.takes_something);
+    close_bench(&bench);
+    power_cut_end();
+    close(disk.synced_fd);
+}
+
+static void another_job_waits_for_the_disk_once_and_is_brought_there_when_none_follows(void **state)
+{
+    struct bench bench;
+    struct disk disk;
+    uint64_t ignored;
+
+    (void)state;
+    open_bench(&bench);
+    open_disk(&bench, &disk);
+    run_job(&bench, false);
+    for (unsigned syncs = 0; syncs < 2; syncs++) { /* the job's own, and the one behind it */
+        struct pollfd synced = {.fd = disk.synced_fd, .events = POLLIN};
+        while (atomic_load(&disk.syncs) <= syncs) {
+            assert_int_equal(poll(&synced, 1, 10000), 1);
+            assert_int_equal(read(disk.synced_fd, &ignored, sizeof(ignored)), sizeof(ignored));
+        }
+    }
+    assert_false(disk.takes_something);
+    close_bench(&bench);
+    power_cut_end();
+    close(disk.synced_fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +287,8 @@ int main(void)
         cmocka_unit_test(a_job_of_one_range_brings_the_rows_and_the_position_of_that_range),
         cmocka_unit_test(a_row_that_isn_t_in_the_cache_any_more_is_found_in_the_store),
         cmocka_unit_test(a_stop_gives_up_the_job_or_lets_its_commit_end),
+        cmocka_unit_test(a_durable_job_is_on_the_disk_when_it_ends),
+        cmocka_unit_test(another_job_waits_for_the_disk_once_and_is_brought_there_when_none_follows),
     };
 
     return cmocka_run_group_tests_name("flusher", tests, NULL, NULL);

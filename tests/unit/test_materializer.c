@@ -10,6 +10,7 @@
 #include "projector/core_metrics.h"
 #include "projector/parked.h"
 #include "schema/base/mem.h"
+#include "tests/unit/power_cut.h"
 #include "tests/unit/till_world.h"
 
 static void expect_view(struct till_world *world, const char *view, const char *key1, const char *key2,
@@ -855,6 +856,27 @@ static void a_full_disk_stops_commits_until_there_is_room_and_loses_nothing(void
     till_world_close(&world);
 }
 
+static void what_somebody_waits_for_is_on_the_disk_when_they_are_told(void **state)
+{
+    struct till_world world;
+    struct err err = {0};
+
+    (void)state;
+    till_world_open(&world, 1, 1);
+    till_world_drain(&world);
+    char *path = mem_format("%s/data.mdb", world.store_folder);
+    power_cut_watch(path);
+    till_bought(&world, "ann", "r1", 1);
+    while (till_world_step(&world))
+        continue;
+    assert_int_equal(materializer_flush(world.materializer, &err), 0);
+    assert_false(power_cut_takes_something());
+    assert_int_equal(till_rows(&world, TABLE_VIEWS), 2);
+    till_world_close(&world);
+    power_cut_end();
+    free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -882,6 +904,7 @@ int main(void)
         cmocka_unit_test(what_comes_behind_a_refused_event_waits_until_it_is_read_again),
         cmocka_unit_test(what_other_threads_did_behind_a_stop_is_neither_lost_nor_done_twice),
         cmocka_unit_test(a_full_disk_stops_commits_until_there_is_room_and_loses_nothing),
+        cmocka_unit_test(what_somebody_waits_for_is_on_the_disk_when_they_are_told),
         cmocka_unit_test(memory_that_is_taken_away_is_given_back_a_little_at_a_time),
         cmocka_unit_test(the_cache_stays_within_its_budget_by_waiting_for_commits),
     };
