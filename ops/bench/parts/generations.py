@@ -1,12 +1,11 @@
 """Generations: how long comparing two of them takes, and what a change of who is served costs those who read meanwhile."""
 
-import os
 import statistics
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from parts.latency import waited_for
+from parts.latency import waited_for, warm_up
 from place import ROOT, in_turns, run_json
 
 NAME = "generations"
@@ -39,8 +38,7 @@ def beside_a_rebuild(place, results):
     seconds = place.options.latency_seconds
     measures = {"without": live, "beside": live_beside_a_rebuild}
     pairs = []
-    os.sync()  # as for latencies
-    live(place, projector, seconds)
+    warm_up(place, projector)
     seconds *= REBUILD_FACTOR
     for run_number in place.runs():
         while True:
