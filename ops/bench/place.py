@@ -127,11 +127,11 @@ class Place:
             self.say(f"run {number + 1} of {self.options.runs}")
             yield number
 
-    def undisturbed(self, measure):
+    def undisturbed(self, measure, tries_max=TRIES):
         """The figures of a latency, and how much of the processors the host took away meanwhile (`stolen`, 0 to 1). Measured
         again while that is too much; the least disturbed try counts, whatever it says."""
         tries = []
-        for _ in range(TRIES):
+        for _ in range(tries_max):
             all_before, stolen_before = processor_time()
             figures = measure()
             all_after, stolen_after = processor_time()
@@ -140,7 +140,7 @@ class Place:
                 break
             self.disturbed += 1
             self.say(f"the host took {tries[-1]['stolen']:.0%} of the processors' time: not a measurement")
-            if len(tries) < TRIES and not self.options.smoke:
+            if len(tries) < tries_max and not self.options.smoke:
                 time.sleep(REST_S)
         return min(tries, key=lambda figures: figures["stolen"])
 

@@ -12,6 +12,7 @@ NAME = "generations"
 LIVE_PER_SECOND = 1000
 REBUILD_FACTOR = 5  # how many times as long as other latencies this one is measured, at first
 REBUILD_FACTOR_MAX = 10  # and at the most: on a machine that others use a rebuild holds back for long
+REBUILD_TRIES = 2  # to find the host quiet: each takes a minute
 UNCOUNTED = 0.2  # of bench_latency's time, at its beginning
 START_S = 0.5  # of that program, at most
 DIFFERENCES = 3  # exit status: a target was missed; the row says so
@@ -42,7 +43,7 @@ def beside_a_rebuild(place, results):
     seconds *= REBUILD_FACTOR
     for run_number in place.runs():
         while True:
-            got = {name: place.undisturbed(lambda: measures[name](place, projector, seconds))
+            got = {name: place.undisturbed(lambda: measures[name](place, projector, seconds), REBUILD_TRIES)
                    for name in in_turns(run_number, measures)}
             if got["beside"]["is_built"]:
                 break
