@@ -19,12 +19,15 @@ enum { ARENA_STEP_BYTES = 8 << 20, OWN_MAP_BYTES = 32 << 20 };
 /* By itself a thread's arena grows 128 KiB at a time: each step is an mprotect(), for which all other threads' page faults
  * wait, those of live generations too, while the least important thread may be off its processor. Untouched memory costs
  * nothing. Whoever sets this must also set from which size on a piece is mapped by itself: malloc no longer learns it,
- * and would map and unmap each megabyte that librdkafka fetches, which the kernel has to clear. */
+ * and would map and unmap each megabyte that librdkafka fetches, which the kernel has to clear.
+ * Small pieces that are freed lie apart (fastbins) until some larger request joins all of them at once: after half of a
+ * live cache of 1 GiB was given back, that held up live events for 0.3 s. Joined one by one, it costs nothing that is felt. */
 static void set_up_malloc(void)
 {
 #ifdef M_TOP_PAD
     mallopt(M_TOP_PAD, ARENA_STEP_BYTES);
     mallopt(M_MMAP_THRESHOLD, OWN_MAP_BYTES);
+    mallopt(M_MXFAST, 0);
 #endif
 }
 
