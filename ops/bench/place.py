@@ -113,7 +113,7 @@ class Place:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tarn-bench-", dir=options.folder))
         self._schema = None
         self._kafka = None
-        self._full = None
+        self._full = {}  # name: projector
         self.started = []
         self.disturbed = 0  # measurements, since it was last told
         self.began = time.monotonic()
@@ -144,9 +144,9 @@ class Place:
                 time.sleep(REST_S)
         return min(tries, key=lambda figures: figures["stolen"])
 
-    def tell_disturbed(self, results):
+    def tell_disturbed(self, results, tries_max=TRIES):
         if self.disturbed:
-            results.note(f"{self.disturbed} measurements of latency were taken again (up to {TRIES - 1} times each, after a rest"
+            results.note(f"{self.disturbed} measurements of latency were disturbed (tried up to {tries_max} times each, after a rest"
                          f" of {REST_S} s, and the least disturbed counts): the host of this virtual machine gave more than"
                          f" {STOLEN_MAX:.0%} of the processors' time to others.")
         self.disturbed = 0
@@ -208,22 +208,24 @@ class Place:
         return {"seconds": seconds, "per_second": events / seconds,
                 "cpu_us": cpu_seconds(projector.process.pid) * 1e6 / events, "own_bytes": peak}
 
-    def full_store(self):
-        """A projector, caught up, whose store has a view of each person; and its topic. Made once."""
-        if self._full is None:
-            topic, people = "bench-full", self.options.full
+    def full_store(self, name="full", people=None):
+        """A projector, caught up, whose store has a view of each person (of --full unless told otherwise); and its topic.
+        Made once."""
+        people = people or self.options.full
+        if name not in self._full:
+            topic = f"bench-{name}"
             self.make_topic(topic)
             self.produce(topic, "everyone", people)
-            projector = self.projector(self.folder / "full", topic)
+            projector = self.projector(self.folder / name, topic)
             figures = self.run_until_caught_up(projector, people)
             projector.wait_caught_up()
             projector.wait_ready()
-            self.say(f"full store: {people:,} views after {figures['seconds']:.1f} s")
-            self._full = projector
-        elif not self._full.process.is_alive():
-            self._full.start()
-            self._full.wait_caught_up()
-        return self._full
+            self.say(f"{name} store: {people:,} views after {figures['seconds']:.1f} s")
+            self._full[name] = projector
+        elif not self._full[name].process.is_alive():
+            self._full[name].start()
+            self._full[name].wait_caught_up()
+        return self._full[name]
 
     def digest(self, store):
         done = run_command("digest", "--store", store, timeout_s=120)

@@ -48,14 +48,14 @@ def run(place, results):
     projector.stop(timeout_s=60)
 
 
-def warm_up(place, projector):
+def warm_up(place, projector, people=None):
     """A broker that has just started compiles its code, which takes one of two cores for half a minute; that is another
     subject. What other parts have left for the disk is neither waited for."""
     os.sync()
     for _ in range(WARM_UPS):
         began, compiled = time.monotonic(), place.kafka.compile_seconds()
         for rate, _, _ in RATES:
-            waited_for(place, projector.topics, projector.store, rate, place.options.latency_seconds)
+            waited_for(place, projector.topics, projector.store, rate, place.options.latency_seconds, people)
         share = (place.kafka.compile_seconds() - compiled) / (time.monotonic() - began)
         place.say(f"warming up: the broker compiles for {max(0, share):.0%} of the time")
         if share < COMPILES_MAX:
@@ -71,9 +71,9 @@ def consumed(place, rate):
     return place.undisturbed(lambda: waited_for(place, BARE, "-", rate, place.options.latency_seconds))
 
 
-def waited_for(place, topic, store, rate, seconds):
+def waited_for(place, topic, store, rate, seconds, people=None):
     return run_json([PROGRAMS / "bench_latency", place.kafka.brokers, topic, store, int(rate * seconds), rate,
-                     place.options.full])
+                     people or place.options.full])
 
 
 def beside_writes(place, results, projector):
