@@ -110,7 +110,7 @@ int flusher_event_fd(const struct flusher *flusher)
 
 /* --- the thread --- */
 
-/* A failure is for the next commit to tell: the disk's errors stay with the file. */
+/* A failure is for the next job to tell: the store begins no commit behind it. */
 static void settle(struct flusher *flusher)
 {
     struct err told_later;

@@ -22,6 +22,7 @@ struct store {
     bool has_writer;
     bool skips_syncs;
     bool awaits_sync; /* the last commit was a relaxed one */
+    int sync_failure; /* of a store_sync(), an errno: the kernel tells it once, and nothing may be committed behind it; 0: none */
     struct bucket_sums sums; /* of the writer; kept for the next one */
     dev_t device;            /* device and inode: which folder this is */
     ino_t inode;

@@ -193,9 +193,10 @@ int store_sync(struct store *store, struct err *err)
     assert(!store->has_writer);
     if (!store->awaits_sync)
         return 0;
-    int rc = mdb_env_sync(store->env, 1);
-    if (rc != 0)
-        return environment_failed(store, rc, "can't sync", err);
+    if (store->sync_failure == 0)
+        store->sync_failure = mdb_env_sync(store->env, 1);
+    if (store->sync_failure != 0)
+        return err_set_errno(err, ERR_BROKEN, store->sync_failure, "%s: can't be synced", store->folder);
     store->awaits_sync = false;
     return 0;
 }

@@ -156,7 +156,8 @@ MUST_CHECK int store_commit(struct store_writer **writer, struct err *err);
 MUST_CHECK int store_commit_relaxed(struct store_writer **writer, struct err *err);
 
 /* Brings the last commit to the disk, if it isn't known to be there. No writer may be under way. ERR_BROKEN: the disk
- * failed; the same is told to the next commit. */
+ * failed; so does store_write_begin() from then on, as the next commits would write over what the last one that is on
+ * the disk needs. */
 MUST_CHECK int store_sync(struct store *store, struct err *err);
 void store_abort(struct store_writer **writer); /* no-op on NULL */
 

@@ -39,6 +39,8 @@ int store_write_begin(struct store *store, struct store_writer **ret_writer, str
     MDB_txn *txn;
 
     assert(store->access == STORE_READ_WRITE && !store->has_writer);
+    if (store->sync_failure != 0)
+        return store_sync(store, err);
     int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
     if (rc != 0)
         return environment_failed(store, rc, "can't write", err);

@@ -3,6 +3,7 @@
 #undef _FORTIFY_SOURCE
 #include "tests/unit/power_cut.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ struct sector {
 
 static struct {
     bool is_on;
+    bool fails_next_sync;
     dev_t device;
     ino_t inode;
     struct buf disk;        /* what is synced */
@@ -84,6 +86,11 @@ void power_cut_end(void)
 bool power_cut_takes_something(void)
 {
     return watched.pending_count > 0;
+}
+
+void power_cut_fail_next_sync(void)
+{
+    watched.fails_next_sync = true;
 }
 
 void power_cut_at_each_call(void (*look)(void *self), void *self)
@@ -185,6 +192,11 @@ ssize_t writev(int fd, const struct iovec *parts, int count)
 
 int fdatasync(int fd)
 {
+    if (watched.fails_next_sync && is_watched(fd)) {
+        watched.fails_next_sync = false;
+        errno = EIO;
+        return -1;
+    }
     int rc = (int)syscall(SYS_fdatasync, fd);
 
     if (rc == 0 && is_watched(fd)) {

@@ -18,6 +18,9 @@ void power_cut_end(void);
 /* Whether a cut might take something. */
 bool power_cut_takes_something(void);
 
+/* The disk fails: the next sync of the watched file says EIO, once, as the kernel does. */
+void power_cut_fail_next_sync(void);
+
 /* Called after each of those calls on the watched file, while the disk is as it would be found then; NULL: nobody. */
 void power_cut_at_each_call(void (*look)(void *self), void *self);
 

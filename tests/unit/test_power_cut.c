@@ -210,11 +210,32 @@ static void a_sync_a_close_and_a_commit_of_nothing_make_the_last_relaxed_commit_
     }
 }
 
+static void nothing_is_committed_behind_a_sync_that_failed(void **state)
+{
+    struct run run;
+    struct store_writer *writer = NULL;
+    struct err err;
+
+    (void)state;
+    run_begin(&run);
+    put_all(&run, 1, &writer);
+    run.begun = 1;
+    assert_ok(store_commit_relaxed(&writer, &err));
+    power_cut_fail_next_sync();
+    assert_int_equal(store_sync(run.store, &err), ERR_BROKEN);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(store_write_begin(run.store, &writer, &err), ERR_BROKEN);
+    assert_null(writer);
+    cut_here(&run); /* what was on the disk before is still whole */
+    run_end(&run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cut_leaves_one_commit_whole_and_takes_at_most_the_last_relaxed_one),
         cmocka_unit_test(a_sync_a_close_and_a_commit_of_nothing_make_the_last_relaxed_commit_certain),
+        cmocka_unit_test(nothing_is_committed_behind_a_sync_that_failed),
     };
 
     return cmocka_run_group_tests_name("a power cut", tests, NULL, NULL);
