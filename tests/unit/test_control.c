@@ -20,12 +20,7 @@
 #include "schema/store/generation.h"
 #include "schema/store/lock.h"
 #include "scratch_folder.h"
-
-#define assert_ok(call)                                                                                                \
-    do {                                                                                                               \
-        if ((call) != 0)                                                                                               \
-            fail_msg("%s: %s", #call, err.text);                                                                       \
-    } while (0)
+#include "tests/unit/assert_ok.h"
 
 enum { LONG_MS = 60 * 1000 };
 

@@ -14,13 +14,8 @@
 #include "schema/base/mem.h"
 #include "schema/store/file_room.h"
 #include "schema/store/store.h"
+#include "tests/unit/assert_ok.h"
 #include "tests/unit/scratch_folder.h"
-
-#define assert_ok(call)                                                                                                \
-    do {                                                                                                               \
-        if ((call) != 0)                                                                                               \
-            fail_msg("%s: %s", #call, err.text);                                                                       \
-    } while (0)
 
 static uint64_t size_of(int fd)
 {

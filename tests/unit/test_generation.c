@@ -19,12 +19,7 @@
 #include "schema/store/generation.h"
 #include "schema/store/generation_start.h"
 #include "scratch_folder.h"
-
-#define assert_ok(call) \
-    do { \
-        if ((call) != 0) \
-            fail_msg("%s: %s", #call, err.text); \
-    } while (0)
+#include "tests/unit/assert_ok.h"
 
 /* Not to be released: all of it is static. */
 static struct generation_settings example_settings(void)

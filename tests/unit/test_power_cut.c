@@ -15,17 +15,12 @@
 #include "schema/base/mem.h"
 #include "schema/store/store.h"
 #include "scratch_folder.h"
+#include "tests/unit/assert_ok.h"
 #include "tests/unit/power_cut.h"
 
 enum { COMMITS = 28, KEYS = 200, VALUE_BYTES = 300, CUTS_OF_A_CALL = 2 };
 
 static const struct store_options read_write = {.access = STORE_READ_WRITE};
-
-#define assert_ok(call)                                                                                                \
-    do {                                                                                                               \
-        if ((call) != 0)                                                                                               \
-            fail_msg("%s: %s", #call, err.text);                                                                       \
-    } while (0)
 
 struct run {
     char *folder, *cut_folder;

@@ -26,6 +26,7 @@
 #include "schema/store/file_system.h"
 #include "schema/store/store.h"
 #include "scratch_folder.h"
+#include "tests/unit/assert_ok.h"
 
 static const struct store_options read_write = {.access = STORE_READ_WRITE};
 static const struct store_options read_only = {.access = STORE_READ_ONLY};
@@ -65,12 +66,6 @@ static int tear_down(void **state)
     free(fixture);
     return 0;
 }
-
-#define assert_ok(call) \
-    do { \
-        if ((call) != 0) \
-            fail_msg("%s: %s", #call, err.text); \
-    } while (0)
 
 static void make_view_row(struct fixture *fixture, unsigned owner, uint16_t view, const char *bytes, size_t length)
 {

@@ -20,6 +20,7 @@
 #include "schema/store/digest.h"
 #include "schema/store/store.h"
 #include "scratch_folder.h"
+#include "tests/unit/assert_ok.h"
 
 enum { OWNERS = 10000, COMMITS = 600, CHANGES_PER_COMMIT = 200, POINTS = 12, MIB = 1 << 20 };
 
@@ -33,12 +34,6 @@ static uint64_t next_random(uint64_t *random)
     *random ^= *random << 17;
     return *random;
 }
-
-#define assert_ok(call) \
-    do { \
-        if ((call) != 0) \
-            fail_msg("%s: %s", #call, err.text); \
-    } while (0)
 
 static void put_owner(struct store_writer *writer, uint64_t owner_hash, uint64_t *random)
 {

@@ -17,6 +17,7 @@
 #include "schema/base/mem.h"
 #include "schema/store/store.h"
 #include "scratch_folder.h"
+#include "tests/unit/assert_ok.h"
 
 static const struct store_options read_write = {.access = STORE_READ_WRITE};
 static const struct store_options read_only = {.access = STORE_READ_ONLY};
@@ -68,12 +69,6 @@ static int read_and_wait(void *argument)
 }
 
 /* --- tests --- */
-
-#define assert_ok(call)                                                                                                \
-    do {                                                                                                               \
-        if ((call) != 0)                                                                                               \
-            fail_msg("%s: %s", #call, err.text);                                                                       \
-    } while (0)
 
 static char value_at(struct span value)
 {

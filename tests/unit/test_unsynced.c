@@ -12,12 +12,7 @@
 #include "schema/base/mem.h"
 #include "schema/store/unsynced.h"
 #include "scratch_folder.h"
-
-#define assert_ok(call) \
-    do { \
-        if ((call) != 0) \
-            fail_msg("%s: %s", #call, err.text); \
-    } while (0)
+#include "tests/unit/assert_ok.h"
 
 struct fixture {
     char *folder;
