@@ -29,20 +29,27 @@ TRIES = 4
 REST_S = 20  # before another try: a host gives less to those that have just had much
 
 
+def stat_of(path):
+    """Its name and the numbered fields behind it, of a process or thread in /proc; None when it is gone."""
+    try:
+        name, fields = (path / "stat").read_text().split("(", 1)[1].rsplit(")", 1)
+    except (OSError, IndexError):
+        return None
+    return name, fields.split()
+
+
+def ticks_of(fields):
+    """Of processor time, in user space and the kernel."""
+    return int(fields[11]) + int(fields[12])
+
+
 class BenchKafka(Kafka):
     """Apache Kafka as in production: the optimizing compiler, a gigabyte of heap."""
 
     def compile_seconds(self):
         """What its compilers have taken so far, of those of their threads that are still there."""
-        ticks = 0
-        for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
-            try:
-                name, fields = (task / "stat").read_text().split("(", 1)[1].rsplit(")", 1)
-            except OSError:
-                continue
-            if "Compiler" in name:
-                ticks += sum(map(int, fields.split()[11:13]))
-        return ticks / TICKS
+        stats = map(stat_of, pathlib.Path(f"/proc/{self.process.pid}/task").iterdir())
+        return sum(ticks_of(fields) for name, fields in filter(None, stats) if "Compiler" in name) / TICKS
 
     def _java(self, main_class, *arguments):
         return ["java", "-Xms1g", "-Xmx1g", "-XX:+UseG1GC", "-Djava.awt.headless=true",
@@ -79,15 +86,8 @@ def processor_time():
 
 def cpu_seconds(pid):
     """Of a process and its children."""
-    total = 0
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rsplit(")", 1)[1].split()
-        except (OSError, IndexError):
-            continue
-        if stat.parent.name == str(pid) or fields[1] == str(pid):
-            total += int(fields[11]) + int(fields[12])
-    return total / TICKS
+    processes = ((path.name, stat_of(path)) for path in pathlib.Path("/proc").glob("[0-9]*"))
+    return sum(ticks_of(stat[1]) for name, stat in processes if stat and str(pid) in (name, stat[1][1])) / TICKS
 
 
 def handled_records(projector):

@@ -1,5 +1,5 @@
-"""What a projector that was away has missed, into a store that holds everybody: the pages of every commit synced; and how soon a query
-server answers from such a store."""
+"""What a projector that was away has missed, into a store that holds everybody: the pages of every commit synced; and how
+soon a query server answers from such a store."""
 
 import socket
 import time
@@ -34,7 +34,8 @@ def run(place, results):
             results.keep(f"catch-up {name}", figures[name][-1])
             place.say_rate(name, figures[name][-1])
 
-    results.section(f"Catch-up of {options.missed:,} events on a full store of {options.full:,} views, the pages of every commit synced")
+    results.section(f"Catch-up of {options.missed:,} events on a full store of {options.full:,} views, the pages of every commit"
+                    " synced")
     if with_streams:
         results.ratio("catch-up / Kafka Streams, at-least-once, on its full store", list(zip(figures["tarn"], figures["streams"])),
                       "Kafka Streams, at-least-once, full store", 6, 4, digits=1)

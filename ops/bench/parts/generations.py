@@ -49,7 +49,8 @@ def beside_a_rebuild(place, results):
             if got["beside"]["is_built"]:
                 break
             if seconds >= place.options.latency_seconds * REBUILD_FACTOR_MAX:
-                results.note(f"Run {run_number + 1}: the rebuild didn't end within {seconds:.0f} s, so its end isn't in these figures.")
+                results.note(f"Run {run_number + 1}: the rebuild didn't end within {seconds:.0f} s, so its end isn't in these"
+                             " figures.")
                 break
             seconds *= 2
             place.say(f"the rebuild hadn't ended: both again, for {seconds:.0f} s")

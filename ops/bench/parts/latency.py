@@ -50,7 +50,7 @@ def run(place, results):
 
 def warm_up(place, projector, people=None):
     """A broker that has just started compiles its code, which takes one of two cores for half a minute; that is another
-    subject. What other parts have left for the disk is neither waited for."""
+    subject. So is the disk's work on what other parts have left: it is done first."""
     os.sync()
     for _ in range(WARM_UPS):
         began, compiled = time.monotonic(), place.kafka.compile_seconds()
