@@ -193,7 +193,7 @@ check: unit-tests model-programs build/examples.binpb ## unit tests, and the exa
 	@TARN_FLAVOUR=$(FLAVOUR) build/venv/bin/python -m pytest -q tests/model/test_golden_fold.py
 
 # What shares memory between threads; the rest of the unit tests would show ThreadSanitizer nothing.
-THREADED := admin_listener crew flusher materializer http_server view_answer log metrics served exposure
+THREADED := admin_listener crew flusher materializer power_cut http_server view_answer log metrics served exposure
 test: ## installs what it needs, builds, and runs everything, sanitizers and a real Kafka too
 	@ops/dev/install.sh build test
 	@$(MAKE) --no-print-directory $(JOBS) FLAVOUR=asan unit-tests replay-programs

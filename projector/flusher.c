@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "projector/checkpointer.h"
 #include "projector/frozen_sort.h"
 #include "schema/base/condition.h"
 #include "schema/base/mem.h"
@@ -18,6 +19,7 @@
 struct flusher {
     struct store *store;
     struct announcing *announcing;
+    struct checkpointer *checkpointer;
     const struct clock_port *clock;
     pthread_t thread;
     pthread_mutex_t mutex;
@@ -33,7 +35,6 @@ struct flusher {
 enum {
     GIVE_UP_ROWS = 256,
     STALE_READERS_EVERY_US = 10 * 1000 * 1000,
-    SETTLE_MS = 50, /* without a job after a relaxed commit: then it is brought to the disk */
 };
 
 static void *run(void *self);
@@ -53,11 +54,17 @@ int flusher_open(struct store *store, struct announcing *announcing, const struc
     flusher->event_fd = event_fd;
     pthread_mutex_init(&flusher->mutex, NULL);
     condition_init(&flusher->changed);
-    int rc = pthread_create(&flusher->thread, NULL, run, flusher);
-    if (rc != 0) {
+    int rc = checkpointer_open(store, &flusher->checkpointer, err);
+    if (rc == 0) {
+        int failure = pthread_create(&flusher->thread, NULL, run, flusher);
+        if (failure != 0)
+            rc = err_set_errno(err, ERR_BROKEN, failure, "a thread for commits");
+    }
+    if (rc < 0) {
+        checkpointer_close(&flusher->checkpointer);
         close(event_fd);
         free(flusher);
-        return err_set_errno(err, ERR_BROKEN, rc, "a thread for commits");
+        return rc;
     }
     *ret_flusher = flusher;
     return 0;
@@ -74,6 +81,7 @@ void flusher_close(struct flusher **flusher)
     pthread_cond_signal(&f->changed);
     pthread_mutex_unlock(&f->mutex);
     pthread_join(f->thread, NULL);
+    checkpointer_close(&f->checkpointer);
     pthread_cond_destroy(&f->changed);
     pthread_mutex_destroy(&f->mutex);
     close(f->event_fd);
@@ -110,40 +118,14 @@ int flusher_event_fd(const struct flusher *flusher)
 
 /* --- the thread --- */
 
-/* A failure is for the next job to tell: the store begins no commit behind it. */
-static void settle(struct flusher *flusher)
-{
-    struct err told_later;
-    int rc;
-
-    pthread_mutex_unlock(&flusher->mutex);
-    rc = store_sync(flusher->store, &told_later);
-    (void)rc;
-    pthread_mutex_lock(&flusher->mutex);
-}
-
-/* With the mutex. Between two jobs that follow each other the next commit syncs this one; behind the last it is done
- * here. */
-static void wait_for_job(struct flusher *flusher)
-{
-    struct timespec until = condition_deadline(SETTLE_MS);
-    int rc = 0;
-
-    while (flusher->job == NULL && !flusher->is_stopping && rc != ETIMEDOUT)
-        rc = pthread_cond_timedwait(&flusher->changed, &flusher->mutex, &until);
-    if (rc == ETIMEDOUT)
-        settle(flusher);
-    while (flusher->job == NULL && !flusher->is_stopping)
-        pthread_cond_wait(&flusher->changed, &flusher->mutex);
-}
-
 static void *run(void *self)
 {
     struct flusher *flusher = self;
 
     pthread_mutex_lock(&flusher->mutex);
     for (;;) {
-        wait_for_job(flusher);
+        while (flusher->job == NULL && !flusher->is_stopping)
+            pthread_cond_wait(&flusher->changed, &flusher->mutex);
         if (flusher->is_stopping)
             break;
         struct job *job = flusher->job;
@@ -248,6 +230,8 @@ static void write_job(struct flusher *flusher, struct job *job)
     store_abort(&writer);
     if (rc == 0)
         announcing_committed(flusher->announcing);
+    if (rc == 0 && !job->is_durable)
+        checkpointer_note_commit(flusher->checkpointer);
     job->rc = rc;
 
     int64_t end_us = clock_monotonic_us(flusher->clock);

@@ -250,7 +250,7 @@ static void start_job(struct materializer *m)
     if (choice == FLUSH_OLDEST_RANGE)
         ranges = 1u << positions_oldest_range(&m->positions, m->range_jobs);
     m->job.number = ++m->last_job;
-    m->job.is_durable = figures.is_hurried;
+    m->job.is_durable = figures.is_hurried || m->policy.is_catching_up;
     for (unsigned range = 0; range < RANGE_COUNT; range++)
         if (ranges >> range & 1) {
             m->range_jobs[range] = m->last_job;

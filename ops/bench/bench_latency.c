@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "ops/runtime/thread_priority.h"
 #include "schema/base/buf.h"
 #include "schema/base/clock.h"
 #include "schema/base/mem.h"
@@ -258,6 +259,7 @@ int main(int argc, char **argv)
     size_t warm_up = events / 5;
     int64_t start_us = clock_monotonic_us(&clock_system) + 100000;
 
+    thread_priority_prompt(); /* after librdkafka's threads: only the looking is the meter's own */
     while (seen < events) {
         int64_t now_us = clock_monotonic_us(&clock_system);
         for (; produced < events; produced++) {

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "schema/store/bucket_sums.h"
+#include "schema/store/checkpoint.h"
 #include "schema/store/presence.h"
 #include "schema/store/store.h"
 
@@ -21,8 +22,7 @@ struct store {
     struct presence *presence;
     bool has_writer;
     bool skips_syncs;
-    bool awaits_sync; /* the last commit was a relaxed one */
-    int sync_failure; /* of a store_sync(), an errno: the kernel tells it once, and nothing may be committed behind it; 0: none */
+    struct checkpoint *checkpoint; /* of one that is written to */
     struct bucket_sums sums; /* of the writer; kept for the next one */
     dev_t device;            /* device and inode: which folder this is */
     ino_t inode;

@@ -66,3 +66,12 @@ int file_system_check(const struct store_platform *platform, const char *path, s
     }
     return 0;
 }
+
+int file_system_boot_id(const struct store_platform *platform, char ret_id[STORE_BOOT_ID_SIZE], struct err *err)
+{
+    const struct store_platform *asked = platform != NULL && platform->boot_id != NULL ? platform : &store_platform_system;
+
+    memset(ret_id, 0, STORE_BOOT_ID_SIZE);
+    int rc = asked->boot_id(asked->self, ret_id);
+    return rc < 0 ? err_set_errno(err, ERR_BROKEN, -rc, "can't tell one boot of this machine from the next") : 0;
+}

@@ -121,6 +121,8 @@ static int open_claimed(struct store *store, const struct store_options *options
     int rc = file_system_check(platform, store->folder, err);
     if (rc == 0)
         rc = unsynced_check(platform, store->folder, err);
+    if (rc == 0)
+        rc = checkpoint_restore(platform, store->folder, err);
     store->skips_syncs = store->access == STORE_READ_WRITE && (options->skips_syncs || unsynced_is_marked(store->folder));
     if (rc == 0 && store->skips_syncs)
         rc = unsynced_mark(platform, store->folder, err);
@@ -137,6 +139,10 @@ static int open_claimed(struct store *store, const struct store_options *options
         rc = environment_open(store, options->map_bytes ? options->map_bytes : STORE_MAP_BYTES, slots, err);
     if (rc == 0 && store->access == STORE_READ_WRITE)
         rc = take_over_from_dead_writer(store, err);
+    if (rc == 0 && store->access == STORE_READ_WRITE)
+        rc = checkpoint_take_over(store->folder, store->env, err);
+    if (rc == 0 && store->access == STORE_READ_WRITE)
+        store->checkpoint = checkpoint_new(platform, store->folder, store->env);
     if (rc == 0)
         rc = open_tables(store, err);
     if (rc == ERR_ABSENT && store->env != NULL && store->access == STORE_READ_WRITE)
@@ -176,7 +182,7 @@ void store_close(struct store **store)
     assert(!closed->has_writer);
     if (closed->env != NULL) {
         struct err unsynced; /* what isn't on the disk then is what a power cut may take anyway */
-        int rc = store_sync(closed, &unsynced);
+        int rc = checkpoint_end(&closed->checkpoint, &unsynced);
         (void)rc;
         mdb_env_close(closed->env);
     }
@@ -190,15 +196,7 @@ void store_close(struct store **store)
 
 int store_sync(struct store *store, struct err *err)
 {
-    assert(!store->has_writer);
-    if (!store->awaits_sync)
-        return 0;
-    if (store->sync_failure == 0)
-        store->sync_failure = mdb_env_sync(store->env, 1);
-    if (store->sync_failure != 0)
-        return err_set_errno(err, ERR_BROKEN, store->sync_failure, "%s: can't be synced", store->folder);
-    store->awaits_sync = false;
-    return 0;
+    return checkpoint_advance(store->checkpoint, err);
 }
 
 bool store_is_whole(const struct store *store)

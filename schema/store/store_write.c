@@ -39,9 +39,10 @@ int store_write_begin(struct store *store, struct store_writer **ret_writer, str
     MDB_txn *txn;
 
     assert(store->access == STORE_READ_WRITE && !store->has_writer);
-    if (store->sync_failure != 0)
-        return store_sync(store, err);
-    int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+    int rc = checkpoint_check(store->checkpoint, err);
+    if (rc < 0)
+        return rc;
+    rc = mdb_txn_begin(store->env, NULL, 0, &txn);
     if (rc != 0)
         return environment_failed(store, rc, "can't write", err);
     if (!store->skips_syncs)
@@ -261,7 +262,6 @@ static void end_writer(struct store_writer **writer)
     *writer = NULL;
 }
 
-/* LMDB reads its flags at the commit, under the writer's lock, and nothing but the writer's commits looks at this one. */
 static int commit(struct store_writer **writer, bool is_relaxed, struct err *err)
 {
     struct store_writer *committed = *writer;
@@ -269,35 +269,36 @@ static int commit(struct store_writer **writer, bool is_relaxed, struct err *err
 
     assert(!committed->has_failed);
     int rc = write_buckets(committed, err);
+    if (rc == 0 && is_relaxed)
+        rc = checkpoint_prepare(store->checkpoint, err);
     if (rc < 0) {
         store_abort(writer);
         return rc;
     }
-    rc = mdb_env_set_flags(store->env, MDB_NOMETASYNC, is_relaxed);
-    if (rc != 0)
-        mdb_txn_abort(committed->txn);
+    if (is_relaxed)
+        rc = checkpoint_commit_relaxed(store->checkpoint, committed->txn);
     else
         rc = mdb_txn_commit(committed->txn); /* closes the cursors too */
     if (rc != 0)
         rc = environment_failed(store, rc, "can't commit", err);
-    else if (is_relaxed && !store->skips_syncs)
-        store->awaits_sync = true;
     end_writer(writer);
     return rc;
 }
 
-/* LMDB writes nothing of a transaction that changed nothing, and then a relaxed commit before it is still to be synced. */
+/* What somebody waits for comes with all that was left to the kernel before it. */
 int store_commit(struct store_writer **writer, struct err *err)
 {
     struct store *store = (*writer)->store;
-    int rc = commit(writer, false, err);
+    bool is_checkpointed = checkpoint_is_used(store->checkpoint);
+    int rc = commit(writer, is_checkpointed, err);
 
-    return rc == 0 ? store_sync(store, err) : rc;
+    return rc == 0 && is_checkpointed ? store_sync(store, err) : rc;
 }
 
+/* One that skips syncs leaves all of it to the kernel anyway. */
 int store_commit_relaxed(struct store_writer **writer, struct err *err)
 {
-    return commit(writer, true, err);
+    return commit(writer, !(*writer)->store->skips_syncs, err);
 }
 
 void store_abort(struct store_writer **writer)

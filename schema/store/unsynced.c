@@ -11,15 +11,6 @@
 
 enum { MARK_BYTES_MAX = 256 };
 
-/* A platform of a test may leave the question to the machine. */
-static int ask_boot(const struct store_platform *platform, char ret_id[STORE_BOOT_ID_SIZE], struct err *err)
-{
-    const struct store_platform *asked = platform != NULL && platform->boot_id != NULL ? platform : &store_platform_system;
-
-    int rc = asked->boot_id(asked->self, ret_id);
-    return rc < 0 ? err_set_errno(err, ERR_BROKEN, -rc, "can't tell one boot of this machine from the next") : 0;
-}
-
 bool unsynced_is_marked(const char *folder)
 {
     char *path = mem_format("%s/unsynced", folder);
@@ -35,7 +26,7 @@ int unsynced_mark(const struct store_platform *platform, const char *folder, str
 
     if (unsynced_is_marked(folder))
         return 0;
-    int rc = ask_boot(platform, id, err);
+    int rc = file_system_boot_id(platform, id, err);
     return rc == 0 ? durable_write(folder, "unsynced", span_of_text(id), err) : rc;
 }
 
@@ -62,7 +53,7 @@ int unsynced_check(const struct store_platform *platform, const char *folder, st
 
     int rc = durable_read(folder, "unsynced", MARK_BYTES_MAX, &marked, err);
     if (rc == 0)
-        rc = ask_boot(platform, id, err);
+        rc = file_system_boot_id(platform, id, err);
     if (rc == 0 && !span_equal_text(buf_span(&marked), id))
         rc = err_set(err, ERR_BROKEN,
                      "%s was being filled without syncing when the machine went down or the disk failed: what is left "

@@ -225,12 +225,9 @@ static void note_disk(void *self)
 
 static void open_disk(struct bench *bench, struct disk *disk)
 {
-    char *path = mem_format("%s/data.mdb", bench->folder);
-
     *disk = (struct disk){.synced_fd = eventfd(0, EFD_CLOEXEC)};
-    power_cut_watch(path);
+    power_cut_watch(bench->folder);
     power_cut_at_each_call(note_disk, disk);
-    free(path);
 }
 
 static void run_job(struct bench *bench, bool is_durable)
@@ -257,7 +254,7 @@ static void a_durable_job_is_on_the_disk_when_it_ends(void **state)
     close(disk.synced_fd);
 }
 
-static void another_job_waits_for_the_disk_once_and_is_brought_there_when_none_follows(void **state)
+static void another_job_is_brought_to_the_disk_when_it_has_ended(void **state)
 {
     struct bench bench;
     struct disk disk;
@@ -267,7 +264,7 @@ static void another_job_waits_for_the_disk_once_and_is_brought_there_when_none_f
     open_bench(&bench);
     open_disk(&bench, &disk);
     run_job(&bench, false);
-    for (unsigned syncs = 0; syncs < 2; syncs++) { /* the job's own, and the one behind it */
+    for (unsigned syncs = 0; syncs < 2; syncs++) { /* of its pages, and of the checkpoint's record */
         struct pollfd synced = {.fd = disk.synced_fd, .events = POLLIN};
         while (atomic_load(&disk.syncs) <= syncs) {
             assert_int_equal(poll(&synced, 1, 10000), 1);
@@ -288,7 +285,7 @@ int main(void)
         cmocka_unit_test(a_row_that_isn_t_in_the_cache_any_more_is_found_in_the_store),
         cmocka_unit_test(a_stop_gives_up_the_job_or_lets_its_commit_end),
         cmocka_unit_test(a_durable_job_is_on_the_disk_when_it_ends),
-        cmocka_unit_test(another_job_waits_for_the_disk_once_and_is_brought_there_when_none_follows),
+        cmocka_unit_test(another_job_is_brought_to_the_disk_when_it_has_ended),
     };
 
     return cmocka_run_group_tests_name("flusher", tests, NULL, NULL);

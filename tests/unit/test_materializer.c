@@ -864,8 +864,7 @@ static void what_somebody_waits_for_is_on_the_disk_when_they_are_told(void **sta
     (void)state;
     till_world_open(&world, 1, 1);
     till_world_drain(&world);
-    char *path = mem_format("%s/data.mdb", world.store_folder);
-    power_cut_watch(path);
+    power_cut_watch(world.store_folder);
     till_bought(&world, "ann", "r1", 1);
     while (till_world_step(&world))
         continue;
@@ -874,7 +873,28 @@ static void what_somebody_waits_for_is_on_the_disk_when_they_are_told(void **sta
     assert_int_equal(till_rows(&world, TABLE_VIEWS), 2);
     till_world_close(&world);
     power_cut_end();
-    free(path);
+}
+
+static void what_is_committed_while_catching_up_is_on_the_disk(void **state)
+{
+    struct till_world world;
+
+    (void)state;
+    till_world_open(&world, 1, 1);
+    till_bought(&world, "ann", "r1", 1);
+    till_world_drain(&world); /* live: a checkpoint is in use */
+    world.turn.lag = 1000000;
+    world.batch = 1000;
+    for (unsigned i = 0; i < 200; i++)
+        till_bought(&world, person_of(i), "r", 1);
+    till_world_step(&world);
+    power_cut_watch(world.store_folder);
+    world.now_us += 11 * 1000 * 1000;
+    till_world_step(&world); /* starts a job for one range */
+    materializer_wait(world.materializer, 10000);
+    assert_false(power_cut_takes_something());
+    power_cut_end();
+    till_world_close(&world);
 }
 
 int main(void)
@@ -905,6 +925,7 @@ int main(void)
         cmocka_unit_test(what_other_threads_did_behind_a_stop_is_neither_lost_nor_done_twice),
         cmocka_unit_test(a_full_disk_stops_commits_until_there_is_room_and_loses_nothing),
         cmocka_unit_test(what_somebody_waits_for_is_on_the_disk_when_they_are_told),
+        cmocka_unit_test(what_is_committed_while_catching_up_is_on_the_disk),
         cmocka_unit_test(memory_that_is_taken_away_is_given_back_a_little_at_a_time),
         cmocka_unit_test(the_cache_stays_within_its_budget_by_waiting_for_commits),
     };

@@ -1,7 +1,9 @@
 /* The power goes off behind each system call of a run of commits: whatever the disk has kept of what wasn't synced, the
- * store opens, holds what one commit left, whole, and lacks at most the last relaxed one. */
+ * store opens in the next boot, holds what one commit left, whole, and lacks none that was brought to the disk. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,19 +18,26 @@
 #include "schema/store/store.h"
 #include "scratch_folder.h"
 #include "tests/unit/assert_ok.h"
+#include "tests/unit/counted_boots.h"
 #include "tests/unit/power_cut.h"
 
 enum { COMMITS = 28, KEYS = 200, VALUE_BYTES = 300, CUTS_OF_A_CALL = 2 };
 
-static const struct store_options read_write = {.access = STORE_READ_WRITE};
-
 struct run {
     char *folder, *cut_folder;
+    struct counted_boots machine;
+    pthread_t committer;
     struct store *store;
-    unsigned begun;   /* the commit that is being made, or the last one */
-    unsigned certain; /* the last one that no cut may take */
+    atomic_uint begun;   /* the commit that is being made, or the last one */
+    atomic_uint made;    /* the last one that has ended */
+    atomic_uint certain; /* the last one that no cut may take */
     unsigned cuts, lost;
 };
+
+static struct store_options read_write_of(const struct run *run)
+{
+    return (struct store_options){.access = STORE_READ_WRITE, .platform = &run->machine.platform};
+}
 
 /* --- what commits do --- */
 
@@ -101,24 +110,32 @@ static void assert_whole(struct store_reader *reader, unsigned commit)
     }
 }
 
-static void cut(struct run *run, uint64_t seed)
+static unsigned assert_whole_in(struct run *run, const char *folder)
 {
+    struct store_options options = read_write_of(run);
     struct store *store = NULL;
     struct store_reader *reader = NULL;
-    struct err err;
-    char *path = mem_format("%s/data.mdb", run->cut_folder);
+    struct err err = {0};
 
-    power_cut_write(path, seed);
-    assert_ok(store_open(run->cut_folder, &read_write, &store, &err));
+    if (store_open(folder, &options, &store, &err) < 0)
+        fail_msg("cut %u: %s", run->cuts, err.text);
     assert_ok(store_reader_open(store, &reader, &err));
     assert_ok(store_read_begin(reader, &err));
     unsigned found = commit_found(reader);
     assert_whole(reader, found);
-    if (found < run->certain || found > run->begun)
-        fail_msg("cut %u: holds commit %u; %u was promised, %u begun", run->cuts, found, run->certain, run->begun);
     store_reader_close(&reader);
     store_close(&store);
-    free(path);
+    return found;
+}
+
+static void cut(struct run *run, uint64_t seed)
+{
+    power_cut_write(run->cut_folder, seed);
+    run->machine.boot++;
+    unsigned found = assert_whole_in(run, run->cut_folder);
+    run->machine.boot--;
+    if (found < run->certain || found > run->begun)
+        fail_msg("cut %u: holds commit %u; %u was promised, %u begun", run->cuts, found, run->certain, run->begun);
     run->cuts++;
     run->lost += found < run->begun;
 }
@@ -127,6 +144,8 @@ static void cut_here(void *self)
 {
     struct run *run = self;
 
+    if (!pthread_equal(pthread_self(), run->committer))
+        return; /* what it fails by is the test's own thread's */
     for (unsigned i = 0; i < CUTS_OF_A_CALL; i++)
         cut(run, run->cuts);
 }
@@ -138,11 +157,12 @@ static void run_begin(struct run *run)
     struct err err;
 
     *run = (struct run){.folder = scratch_folder_make(), .cut_folder = scratch_folder_make()};
-    assert_ok(store_open(run->folder, &read_write, &run->store, &err));
-    char *path = mem_format("%s/data.mdb", run->folder);
-    power_cut_watch(path);
+    counted_boots_init(&run->machine);
+    run->committer = pthread_self();
+    struct store_options options = read_write_of(run);
+    assert_ok(store_open(run->folder, &options, &run->store, &err));
+    power_cut_watch(run->folder);
     power_cut_at_each_call(cut_here, run);
-    free(path);
 }
 
 static void run_end(struct run *run)
@@ -153,23 +173,39 @@ static void run_end(struct run *run)
     scratch_folder_remove(&run->cut_folder);
 }
 
-static void a_cut_leaves_one_commit_whole_and_takes_at_most_the_last_relaxed_one(void **state)
+static void commit(struct run *run, unsigned number, bool is_relaxed)
 {
-    struct run run;
     struct store_writer *writer = NULL;
     struct err err;
 
+    put_all(run, number, &writer);
+    run->begun = number;
+    assert_ok(is_relaxed ? store_commit_relaxed(&writer, &err) : store_commit(&writer, &err));
+    run->made = number;
+    if (!is_relaxed)
+        run->certain = number;
+}
+
+static void sync_all(struct run *run)
+{
+    struct err err;
+    unsigned made = run->made;
+
+    assert_ok(store_sync(run->store, &err));
+    if (made > run->certain)
+        run->certain = made;
+}
+
+static void a_cut_leaves_one_commit_whole_and_takes_none_that_was_synced(void **state)
+{
+    struct run run;
+
     (void)state;
     run_begin(&run);
-    for (unsigned commit = 1; commit <= COMMITS; commit++) {
-        bool is_relaxed = commit % 7 != 0;
-        put_all(&run, commit, &writer);
-        run.begun = commit;
-        if (is_relaxed)
-            assert_ok(store_commit_relaxed(&writer, &err));
-        else
-            assert_ok(store_commit(&writer, &err));
-        run.certain = is_relaxed ? commit - 1 : commit;
+    for (unsigned number = 1; number <= COMMITS; number++) {
+        commit(&run, number, number % 11 != 0);
+        if (number % 4 == 0)
+            sync_all(&run);
         cut_here(&run);
     }
     assert_true(run.cuts > COMMITS * 10);
@@ -177,8 +213,52 @@ static void a_cut_leaves_one_commit_whole_and_takes_at_most_the_last_relaxed_one
     run_end(&run);
 }
 
-/* Without it the page that makes the last relaxed commit count stays with the kernel: some cuts take it. */
-static void a_sync_a_close_and_a_commit_of_nothing_make_the_last_relaxed_commit_certain(void **state)
+static void *sync_over_and_over(void *self)
+{
+    struct run *run = self;
+
+    while (run->made < COMMITS)
+        sync_all(run);
+    return NULL;
+}
+
+static void one_thread_may_sync_while_another_commits(void **state)
+{
+    struct run run;
+    pthread_t thread;
+
+    (void)state;
+    run_begin(&run);
+    commit(&run, 1, true);
+    assert_int_equal(pthread_create(&thread, NULL, sync_over_and_over, &run), 0);
+    for (unsigned number = 2; number <= COMMITS; number++)
+        commit(&run, number, number % 11 != 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    sync_all(&run);
+    cut_here(&run);
+    assert_int_equal(run.certain, COMMITS);
+    assert_true(run.lost > COMMITS);
+    run_end(&run);
+}
+
+static void a_relaxed_commit_syncs_nothing(void **state)
+{
+    struct run run;
+
+    (void)state;
+    run_begin(&run);
+    power_cut_at_each_call(NULL, NULL);
+    commit(&run, 1, true); /* makes the first checkpoint */
+    assert_true(power_cut_takes_something());
+    power_cut_fail_next_sync(); /* which there isn't */
+    for (unsigned number = 2; number <= COMMITS; number++)
+        commit(&run, number, true);
+    struct err err;
+    assert_int_equal(store_sync(run.store, &err), ERR_BROKEN);
+    run_end(&run);
+}
+
+static void a_sync_a_close_and_a_commit_of_nothing_bring_the_last_relaxed_commit_to_the_disk(void **state)
 {
     struct run run;
     struct store_writer *writer = NULL;
@@ -187,9 +267,7 @@ static void a_sync_a_close_and_a_commit_of_nothing_make_the_last_relaxed_commit_
     (void)state;
     for (unsigned way = 0; way < 3; way++) {
         run_begin(&run);
-        put_all(&run, 1, &writer);
-        run.begun = 1;
-        assert_ok(store_commit_relaxed(&writer, &err));
+        commit(&run, 1, true);
         if (way == 0) {
             assert_ok(store_sync(run.store, &err));
         } else if (way == 1) {
@@ -199,13 +277,50 @@ static void a_sync_a_close_and_a_commit_of_nothing_make_the_last_relaxed_commit_
             assert_ok(store_commit(&writer, &err));
         }
         run.certain = 1;
+        assert_false(power_cut_takes_something());
+        char *path = mem_format("%s/checkpoint", run.folder);
+        assert_int_equal(access(path, F_OK), way == 1 ? -1 : 0); /* what was closed needs none */
+        free(path);
         for (unsigned i = 0; i < 20; i++)
             cut_here(&run);
         run_end(&run);
     }
 }
 
-static void nothing_is_committed_behind_a_sync_that_failed(void **state)
+/* What a process that was killed leaves: all that it wrote, as its kernel goes on. */
+static void copy_as_seen(struct run *run)
+{
+    char *command = mem_format("cp '%s'/data.mdb '%s'/checkpoint '%s'", run->folder, run->folder, run->cut_folder);
+
+    assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): a test's own folders */
+    free(command);
+}
+
+static void a_killed_writer_loses_nothing_and_the_next_one_syncs_it_before_it_writes(void **state)
+{
+    struct run run;
+    struct err err;
+    struct store *store = NULL;
+
+    (void)state;
+    run_begin(&run);
+    power_cut_at_each_call(NULL, NULL);
+    for (unsigned number = 1; number <= COMMITS; number++)
+        commit(&run, number, true);
+    copy_as_seen(&run);
+    assert_int_equal(assert_whole_in(&run, run.cut_folder), COMMITS);
+
+    copy_as_seen(&run);
+    power_cut_watch(run.cut_folder);
+    power_cut_fail_next_sync();
+    struct store_options options = read_write_of(&run);
+    assert_int_equal(store_open(run.cut_folder, &options, &store, &err), ERR_BROKEN);
+    assert_non_null(strstr(err.text, "can't be synced"));
+    power_cut_end();
+    run_end(&run);
+}
+
+static void after_a_sync_that_failed_nothing_is_committed_and_a_start_goes_back(void **state)
 {
     struct run run;
     struct store_writer *writer = NULL;
@@ -213,24 +328,29 @@ static void nothing_is_committed_behind_a_sync_that_failed(void **state)
 
     (void)state;
     run_begin(&run);
-    put_all(&run, 1, &writer);
-    run.begun = 1;
-    assert_ok(store_commit_relaxed(&writer, &err));
+    commit(&run, 1, true);
+    sync_all(&run);
+    commit(&run, 2, true);
     power_cut_fail_next_sync();
     assert_int_equal(store_sync(run.store, &err), ERR_BROKEN);
     for (unsigned i = 0; i < 2; i++)
         assert_int_equal(store_write_begin(run.store, &writer, &err), ERR_BROKEN);
     assert_null(writer);
-    cut_here(&run); /* what was on the disk before is still whole */
+    store_close(&run.store);
+    power_cut_end();
+    assert_int_equal(assert_whole_in(&run, run.folder), 1); /* in the same boot */
     run_end(&run);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_cut_leaves_one_commit_whole_and_takes_at_most_the_last_relaxed_one),
-        cmocka_unit_test(a_sync_a_close_and_a_commit_of_nothing_make_the_last_relaxed_commit_certain),
-        cmocka_unit_test(nothing_is_committed_behind_a_sync_that_failed),
+        cmocka_unit_test(a_cut_leaves_one_commit_whole_and_takes_none_that_was_synced),
+        cmocka_unit_test(one_thread_may_sync_while_another_commits),
+        cmocka_unit_test(a_relaxed_commit_syncs_nothing),
+        cmocka_unit_test(a_sync_a_close_and_a_commit_of_nothing_bring_the_last_relaxed_commit_to_the_disk),
+        cmocka_unit_test(a_killed_writer_loses_nothing_and_the_next_one_syncs_it_before_it_writes),
+        cmocka_unit_test(after_a_sync_that_failed_nothing_is_committed_and_a_start_goes_back),
     };
 
     return cmocka_run_group_tests_name("a power cut", tests, NULL, NULL);

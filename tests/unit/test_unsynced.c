@@ -13,35 +13,19 @@
 #include "schema/store/unsynced.h"
 #include "scratch_folder.h"
 #include "tests/unit/assert_ok.h"
+#include "tests/unit/counted_boots.h"
 
 struct fixture {
     char *folder;
-    int boot;
-    struct store_platform platform;
+    struct counted_boots machine;
 };
-
-static int tell_boot(void *self, char ret_id[STORE_BOOT_ID_SIZE])
-{
-    snprintf(ret_id, STORE_BOOT_ID_SIZE, "boot %d", *(const int *)self);
-    return 0;
-}
-
-static int tell_local(void *self, const char *path, int64_t *ret_type)
-{
-    (void)self;
-    (void)path;
-    *ret_type = 0xEF53;
-    return 0;
-}
 
 static int set_up(void **state)
 {
     struct fixture *fixture = mem_zero(1, sizeof(*fixture));
 
     fixture->folder = scratch_folder_make();
-    fixture->boot = 1;
-    fixture->platform =
-        (struct store_platform){.file_system_type = tell_local, .boot_id = tell_boot, .self = &fixture->boot};
+    counted_boots_init(&fixture->machine);
     *state = fixture;
     return 0;
 }
@@ -61,7 +45,7 @@ static int check(const struct fixture *fixture)
 {
     struct err err = {0};
 
-    int rc = unsynced_check(&fixture->platform, fixture->folder, &err);
+    int rc = unsynced_check(&fixture->machine.platform, fixture->folder, &err);
     if (rc < 0)
         assert_non_null(strstr(err.text, "can't be trusted"));
     return rc;
@@ -73,7 +57,7 @@ static void a_folder_without_a_mark_is_trusted_in_any_boot(void **state)
 
     assert_false(unsynced_is_marked(fixture->folder));
     assert_int_equal(check(fixture), 0);
-    fixture->boot++;
+    fixture->machine.boot++;
     assert_int_equal(check(fixture), 0);
 }
 
@@ -82,10 +66,10 @@ static void a_marked_folder_is_trusted_in_its_boot_alone_until_it_is_cleared(voi
     struct fixture *fixture = *state;
     struct err err = {0};
 
-    assert_ok(unsynced_mark(&fixture->platform, fixture->folder, &err));
+    assert_ok(unsynced_mark(&fixture->machine.platform, fixture->folder, &err));
     assert_true(unsynced_is_marked(fixture->folder));
     assert_int_equal(check(fixture), 0);
-    fixture->boot++;
+    fixture->machine.boot++;
     assert_int_equal(check(fixture), ERR_BROKEN);
     assert_ok(unsynced_clear(fixture->folder, &err));
     assert_ok(unsynced_clear(fixture->folder, &err)); /* again: fine */
@@ -98,9 +82,9 @@ static void a_mark_stays_that_of_the_first_commit(void **state)
     struct fixture *fixture = *state;
     struct err err = {0};
 
-    assert_ok(unsynced_mark(&fixture->platform, fixture->folder, &err));
-    fixture->boot++;
-    assert_ok(unsynced_mark(&fixture->platform, fixture->folder, &err));
+    assert_ok(unsynced_mark(&fixture->machine.platform, fixture->folder, &err));
+    fixture->machine.boot++;
+    assert_ok(unsynced_mark(&fixture->machine.platform, fixture->folder, &err));
     assert_int_equal(check(fixture), ERR_BROKEN);
 }
 
@@ -109,10 +93,10 @@ static void a_spoiled_mark_is_trusted_in_no_boot(void **state)
     struct fixture *fixture = *state;
     struct err err = {0};
 
-    assert_ok(unsynced_mark(&fixture->platform, fixture->folder, &err));
+    assert_ok(unsynced_mark(&fixture->machine.platform, fixture->folder, &err));
     assert_ok(unsynced_spoil(fixture->folder, &err));
     assert_int_equal(check(fixture), ERR_BROKEN);
-    assert_ok(unsynced_mark(&fixture->platform, fixture->folder, &err));
+    assert_ok(unsynced_mark(&fixture->machine.platform, fixture->folder, &err));
     assert_int_equal(check(fixture), ERR_BROKEN);
 }
 
@@ -132,7 +116,7 @@ static void a_mark_that_can_not_be_spoiled_is_told_of(void **state)
 static int try_store(const struct fixture *fixture, bool skips_syncs, bool makes_whole)
 {
     struct store_options options = {
-        .access = STORE_READ_WRITE, .platform = &fixture->platform, .skips_syncs = skips_syncs};
+        .access = STORE_READ_WRITE, .platform = &fixture->machine.platform, .skips_syncs = skips_syncs};
     struct store *store = NULL;
     struct err err = {0};
 
@@ -152,13 +136,13 @@ static void a_store_that_skips_syncs_is_opened_in_the_same_boot_alone_until_it_i
     assert_int_equal(try_store(fixture, true, false), 0);
     assert_true(unsynced_is_marked(fixture->folder));
     assert_int_equal(try_store(fixture, true, false), 0);
-    fixture->boot++;
+    fixture->machine.boot++;
     assert_int_equal(try_store(fixture, true, false), ERR_BROKEN);
     assert_int_equal(try_store(fixture, false, false), ERR_BROKEN);
-    fixture->boot--;
+    fixture->machine.boot--;
     assert_int_equal(try_store(fixture, false, true), 0); /* goes on skipping until then, as it is marked */
     assert_false(unsynced_is_marked(fixture->folder));
-    fixture->boot++;
+    fixture->machine.boot++;
     assert_int_equal(try_store(fixture, false, false), 0);
 }
 

@@ -1,0 +1,25 @@
+/* projector/checkpointer.h - a thread that brings live commits to the disk, so that nobody who waits for an event waits for
+ * the disk (store_sync()).
+ *
+ * A failure is for the next commit to tell: the store begins none behind it. */
+#ifndef TARN_CHECKPOINTER_H
+#define TARN_CHECKPOINTER_H
+
+#include "schema/store/store.h"
+
+struct checkpointer;
+
+/* The store is borrowed. */
+MUST_CHECK int checkpointer_open(struct store *store, struct checkpointer **ret_checkpointer, struct err *err);
+
+/* What was committed is on the disk then, if the disk takes it. */
+void checkpointer_close(struct checkpointer **checkpointer);
+
+/* There was a relaxed commit: it is brought to the disk within CHECKPOINT_EVERY_MS and what the disk takes. From any thread. */
+void checkpointer_note_commit(struct checkpointer *checkpointer);
+
+/* Between two of them. Each writes all pages that were written since the last one, and is what a power cut makes Kafka give
+ * again; and for as long no page that became free is used again. */
+enum { CHECKPOINT_EVERY_MS = 50 };
+
+#endif
