@@ -32,7 +32,7 @@ struct job {
     size_t position_count, position_capacity;
     struct job_partition *partitions;
     size_t partition_count, partition_capacity;
-    bool is_durable;   /* on the disk before it counts as done: somebody waits to hear that it is */
+    bool is_durable;   /* on the disk before it counts as done: somebody waits to hear that it is, or it is large */
     bool is_sorted;    /* tried before */
     /* the outcome */
     int rc;

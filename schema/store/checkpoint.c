@@ -20,8 +20,9 @@ struct checkpoint {
 
     pthread_mutex_t commits; /* held over each commit, and while it is seen which was the last one. These need it: */
     bool is_used;
-    bool awaits_advance;
-    int failure; /* of the disk, an errno */
+    uint64_t made; /* relaxed commits, */
+    uint64_t held; /* of which the record holds so many */
+    int failure;   /* of the disk, an errno */
 
     pthread_mutex_t advances; /* one at a time. The rest needs it: */
     MDB_txn *pin;             /* reads the commit that the record is of */
@@ -63,24 +64,26 @@ static int read_meta_pages(MDB_env *env, struct buf *pages)
 }
 
 /* Has next_pin hold on to the newest commit, and copies its meta pages. */
-static int look(struct checkpoint *checkpoint, struct buf *pages, struct err *err)
+static int look(struct checkpoint *checkpoint, struct buf *pages, uint64_t *ret_made, struct err *err)
 {
     pthread_mutex_lock(&checkpoint->commits);
     int rc = mdb_txn_renew(checkpoint->next_pin);
     if (rc == 0)
         rc = read_meta_pages(checkpoint->env, pages);
-    if (rc == 0)
-        checkpoint->awaits_advance = false;
+    *ret_made = checkpoint->made;
     pthread_mutex_unlock(&checkpoint->commits);
     return rc != 0 ? err_set(err, ERR_BROKEN, "%s: can't see its last commit: %s", checkpoint->folder, mdb_strerror(rc))
                    : 0;
 }
 
 /* Lets go of what was held. */
-static void hold_next(struct checkpoint *checkpoint, struct buf pages)
+static void hold_next(struct checkpoint *checkpoint, struct buf pages, uint64_t made)
 {
     MDB_txn *last_pin = checkpoint->pin;
 
+    pthread_mutex_lock(&checkpoint->commits);
+    checkpoint->held = made;
+    pthread_mutex_unlock(&checkpoint->commits);
     checkpoint->pin = checkpoint->next_pin;
     checkpoint->next_pin = last_pin;
     mdb_txn_reset(last_pin);
@@ -104,6 +107,7 @@ static int take_slot(struct checkpoint *checkpoint, MDB_txn **pin, struct err *e
 static int begin(struct checkpoint *checkpoint, struct err *err)
 {
     struct buf pages = BUF_INIT;
+    uint64_t made = 0;
 
     int rc = file_system_boot_id(checkpoint->platform, checkpoint->record.boot_id, err);
     if (rc == 0)
@@ -111,12 +115,12 @@ static int begin(struct checkpoint *checkpoint, struct err *err)
     if (rc == 0)
         rc = take_slot(checkpoint, &checkpoint->next_pin, err);
     if (rc == 0)
-        rc = look(checkpoint, &pages, err);
+        rc = look(checkpoint, &pages, &made, err);
     if (rc < 0) {
         buf_release(&pages);
         return rc;
     }
-    hold_next(checkpoint, pages);
+    hold_next(checkpoint, pages, made);
     return checkpoint_file_make(checkpoint->folder, &checkpoint->record, &checkpoint->fd, err);
 }
 
@@ -128,10 +132,8 @@ bool checkpoint_is_used(struct checkpoint *checkpoint)
     return is_used;
 }
 
-int checkpoint_prepare(struct checkpoint *checkpoint, struct err *err)
+static int begin_once(struct checkpoint *checkpoint, struct err *err)
 {
-    if (checkpoint_is_used(checkpoint))
-        return 0;
     pthread_mutex_lock(&checkpoint->advances);
     int rc = begin(checkpoint, err);
     pthread_mutex_unlock(&checkpoint->advances);
@@ -141,6 +143,21 @@ int checkpoint_prepare(struct checkpoint *checkpoint, struct err *err)
     checkpoint->is_used = true;
     pthread_mutex_unlock(&checkpoint->commits);
     return 0;
+}
+
+static uint64_t ahead(struct checkpoint *checkpoint)
+{
+    pthread_mutex_lock(&checkpoint->commits);
+    uint64_t ahead = checkpoint->made - checkpoint->held;
+    pthread_mutex_unlock(&checkpoint->commits);
+    return ahead;
+}
+
+int checkpoint_prepare(struct checkpoint *checkpoint, struct err *err)
+{
+    if (!checkpoint_is_used(checkpoint))
+        return begin_once(checkpoint, err);
+    return ahead(checkpoint) >= CHECKPOINT_AHEAD_MAX ? checkpoint_advance(checkpoint, err) : 0;
 }
 
 /* LMDB reads its flags at the commit. */
@@ -153,7 +170,7 @@ int checkpoint_commit_relaxed(struct checkpoint *checkpoint, MDB_txn *txn)
     else
         rc = mdb_txn_commit(txn);
     if (rc == 0)
-        checkpoint->awaits_advance = true;
+        checkpoint->made++;
     pthread_mutex_unlock(&checkpoint->commits);
     return rc;
 }
@@ -178,13 +195,11 @@ static int note_failure(struct checkpoint *checkpoint, int failure, bool was_syn
 {
     bool is_final = was_sync || (failure != ENOSPC && failure != EDQUOT);
 
-    pthread_mutex_lock(&checkpoint->commits);
-    checkpoint->awaits_advance = true;
-    if (is_final)
-        checkpoint->failure = failure;
-    pthread_mutex_unlock(&checkpoint->commits);
     if (!is_final)
         return err_set_errno(err, ERR_FULL, failure, "%s/checkpoint", checkpoint->folder);
+    pthread_mutex_lock(&checkpoint->commits);
+    checkpoint->failure = failure;
+    pthread_mutex_unlock(&checkpoint->commits);
     checkpoint_file_spoil(checkpoint->fd, checkpoint->record);
     return disk_failed(checkpoint, failure, err);
 }
@@ -193,8 +208,9 @@ static int advance(struct checkpoint *checkpoint, struct err *err)
 {
     struct buf pages = BUF_INIT;
     struct checkpoint_record record = checkpoint->record;
+    uint64_t made = 0;
 
-    int rc = look(checkpoint, &pages, err);
+    int rc = look(checkpoint, &pages, &made, err);
     if (rc < 0) {
         buf_release(&pages);
         return rc;
@@ -211,21 +227,15 @@ static int advance(struct checkpoint *checkpoint, struct err *err)
         return note_failure(checkpoint, unsynced != 0 ? unsynced : unwritten, unsynced != 0, err);
     }
     checkpoint->record.sequence = record.sequence;
-    hold_next(checkpoint, pages);
+    hold_next(checkpoint, pages, made);
     return 0;
 }
 
 int checkpoint_advance(struct checkpoint *checkpoint, struct err *err)
 {
     pthread_mutex_lock(&checkpoint->advances);
-    pthread_mutex_lock(&checkpoint->commits);
-    bool awaits = checkpoint->awaits_advance;
-    int failure = checkpoint->failure;
-    pthread_mutex_unlock(&checkpoint->commits);
-    int rc = 0;
-    if (failure != 0)
-        rc = disk_failed(checkpoint, failure, err);
-    else if (awaits)
+    int rc = checkpoint_check(checkpoint, err);
+    if (rc == 0 && ahead(checkpoint) > 0)
         rc = advance(checkpoint, err);
     pthread_mutex_unlock(&checkpoint->advances);
     return rc;

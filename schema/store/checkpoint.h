@@ -33,7 +33,11 @@ struct checkpoint *checkpoint_new(const struct store_platform *platform, const c
 /* What was committed is on the disk, and the file is gone. Ends it in any case. */
 MUST_CHECK int checkpoint_end(struct checkpoint **checkpoint, struct err *err);
 
-/* Before a relaxed commit, beside its writer: makes the first checkpoint, when there is none. */
+/* So many relaxed commits may be ahead of the disk; the next one waits for it. A second of them at the most that live events
+ * make: a disk that is slower than they are slows them, instead of having the file grow by pages that can't be used again. */
+enum { CHECKPOINT_AHEAD_MAX = 1000 };
+
+/* Before a relaxed commit, beside its writer: makes the first checkpoint, or waits for one. */
 MUST_CHECK int checkpoint_prepare(struct checkpoint *checkpoint, struct err *err);
 /* Ends txn in any case. 0 or LMDB's code. */
 int checkpoint_commit_relaxed(struct checkpoint *checkpoint, MDB_txn *txn);

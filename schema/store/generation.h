@@ -9,6 +9,7 @@
  *     DIR/generations/NAME/data.mdb, lock.mdb, namespace  (store.h, presence.h)
  *     DIR/generations/NAME/made_by, building  (building.h)
  *     DIR/generations/NAME/unsynced  (unsynced.h)
+ *     DIR/generations/NAME/checkpoint  (checkpoint.h)
  *     DIR/generations/.trash-NAME  dropped, and being deleted
  *
  * Mode 0700, files 0600, replaced by rename and fsynced with their folder. A generation is made in a folder with a name

@@ -1,8 +1,8 @@
 /* schema/store/store.h - one generation on disk: an LMDB environment, one writer, many readers.
  *
  * No caller sees lmdb.h: that stays behind environment.h. Tables are LMDB's named databases; layout.h says what their keys
- * and values hold. Commits are atomic, in order and never corrupt; a power cut takes those that weren't on the disk yet,
- * which is at most one of store_commit_relaxed() and none of store_commit().
+ * and values hold. Commits are atomic, in order and never corrupt; a power cut takes those that weren't on the disk yet:
+ * whole ones, the last of store_commit_relaxed(), and none of store_commit().
  *
  * Threads: a store may be shared; a store_reader belongs to the thread that uses it at the moment (MDB_NOTLS), one
  * store_writer at a time exists in a process, and DIR/lock (lock.h) sees to it that there is one process. */
@@ -65,7 +65,8 @@ struct store_options {
 /* Opens a generation's folder; the writer makes the environment when there is none. ERR_ABSENT: none there (reader).
  * ERR_INPUT: a network file system, a read-only mount (readers too write to lock.mdb), another format version, another
  * process from another PID namespace uses it, or this process has the folder open already (LMDB's locks forbid two);
- * the text says what to do. ERR_FULL. ERR_BROKEN: also a store that a reboot has left half synced.
+ * the text says what to do. ERR_FULL. ERR_BROKEN: also a store that a reboot has left half synced. ERR_AGAIN: also one
+ * that the machine's end has left, and that this process may not mend (checkpoint.h).
  * Not to be carried through fork(): open the store in the child. */
 MUST_CHECK int store_open(const char *folder, const struct store_options *options, struct store **ret_store,
                           struct err *err);
@@ -150,14 +151,14 @@ MUST_CHECK int store_writer_find(struct store_writer *writer, enum store_table t
  * store stays usable, and a later commit works when there is room again. */
 MUST_CHECK int store_commit(struct store_writer **writer, struct err *err);
 
-/* For what can be had again from elsewhere: one wait for the disk instead of two. All that was written is on the disk,
- * but for the page that makes it count; the next commit of either kind brings it there, or store_sync(), or
- * store_close(). A power cut before that takes this commit, whole, and no earlier one. Killed processes take nothing. */
+/* For what can be had again from elsewhere: readers see it at once, and nobody waits for the disk. store_sync(),
+ * store_commit() and store_close() bring it there. A power cut before that takes this commit and those like it before it,
+ * whole ones, back to the last that was brought there (checkpoint.h). Killed processes take nothing. */
 MUST_CHECK int store_commit_relaxed(struct store_writer **writer, struct err *err);
 
-/* Brings the last commit to the disk, if it isn't known to be there. No writer may be under way. ERR_BROKEN: the disk
- * failed; so does store_write_begin() from then on, as the next commits would write over what the last one that is on
- * the disk needs. */
+/* Brings what was committed to the disk, if it isn't known to be there. One thread may do so while another one writes.
+ * ERR_BROKEN: the disk failed; so does store_write_begin() from then on, and whoever opens the store next finds the last
+ * commit that was brought there. ERR_FULL: not now. */
 MUST_CHECK int store_sync(struct store *store, struct err *err);
 void store_abort(struct store_writer **writer); /* no-op on NULL */
 

@@ -484,6 +484,7 @@ def test_parked_events_are_retried_and_dropped_in_every_generation(world, publis
     second = rebuild(world)
     wait_built(world, second)
     assert generations(world)[second]["parked"] == 2, "dropped ones stay dropped"
+    wait_all_caught_up(world, [first, second])  # one that was just built is closed, and opened again
     assert ask(world, "parked-drop", {"topic": topic, "key": b"bad1".hex()})["dropped"] == 2
     assert ask(world, "parked-drop", {"all": True, "generation": second})["dropped"] == 1
     wait_until(lambda: [g["parked"] for g in generations(world).values()] == [0, 0], "the decision in the other one too",

@@ -76,19 +76,23 @@ def test_kills_at_any_moment_leave_the_store_as_if_none_had_been(tier, chance, k
     paths = [f"/v1/{view}/u{user}" for view in SCREENS for user in range(0, 400, 7)]
     with Readers(query, paths, chance) as readers:
         projector.kill()
-        while kills < tier["behind"]:
+        while kills < tier["behind"] or uncommitted < tier["uncommitted"]:
+            assert kills < 3 * tier["behind"], f"only {uncommitted} of {kills} kills had an uncommitted batch behind"
             missing = BACKLOG - (paced.published - committed(projector))
             if missing > 0:
                 paced.burst(missing)
                 publisher.flush()
             life = Life(projector)
-            life.wait_handled(life.first + chance.randrange(3000, 30000))
+            # A start knows of no more records than the last life did, until the first of each partition have come: so far
+            # it takes itself for live, and commits at once.
+            life.wait_handled(life.first + chance.randrange(20000, 45000))
             kill(life, "behind")
         projector.start(wait_ready=False)
         projector.wait_caught_up()
         projector.kill()
         paced.start(RATE)
-        while kills < tier["behind"] + tier["live"]:
+        behind = kills
+        while kills < behind + tier["live"]:
             life = Life(projector)
             time.sleep(chance.uniform(0.5, 1.5))
             kill(life, "live")
@@ -97,7 +101,6 @@ def test_kills_at_any_moment_leave_the_store_as_if_none_had_been(tier, chance, k
         projector.wait_caught_up()
     print(f"{paced.published} events, {kills} kills (and {slow} at a rate that doesn't count), {uncommitted} of them with an "
           f"uncommitted batch behind; answers: {readers.answers}, the slowest after {readers.slowest_s * 1000:.0f} ms")
-    assert uncommitted >= tier["uncommitted"]
 
     digests = projector.digests()
     projector.stop()

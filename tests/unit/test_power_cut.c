@@ -15,6 +15,7 @@
 
 #include "schema/base/hash.h"
 #include "schema/base/mem.h"
+#include "schema/store/checkpoint.h"
 #include "schema/store/store.h"
 #include "scratch_folder.h"
 #include "tests/unit/assert_ok.h"
@@ -258,6 +259,22 @@ static void a_relaxed_commit_syncs_nothing(void **state)
     run_end(&run);
 }
 
+static void a_disk_that_is_left_behind_is_waited_for(void **state)
+{
+    struct run run;
+
+    (void)state;
+    run_begin(&run);
+    power_cut_at_each_call(NULL, NULL);
+    for (unsigned i = 0; i <= CHECKPOINT_AHEAD_MAX; i++)
+        commit(&run, 1 + i % 2, true);
+    run.certain = 2; /* and not 0 */
+    run.begun = 2;
+    for (unsigned i = 0; i < 20; i++)
+        cut_here(&run);
+    run_end(&run);
+}
+
 static void a_sync_a_close_and_a_commit_of_nothing_bring_the_last_relaxed_commit_to_the_disk(void **state)
 {
     struct run run;
@@ -348,6 +365,7 @@ int main(void)
         cmocka_unit_test(a_cut_leaves_one_commit_whole_and_takes_none_that_was_synced),
         cmocka_unit_test(one_thread_may_sync_while_another_commits),
         cmocka_unit_test(a_relaxed_commit_syncs_nothing),
+        cmocka_unit_test(a_disk_that_is_left_behind_is_waited_for),
         cmocka_unit_test(a_sync_a_close_and_a_commit_of_nothing_bring_the_last_relaxed_commit_to_the_disk),
         cmocka_unit_test(a_killed_writer_loses_nothing_and_the_next_one_syncs_it_before_it_writes),
         cmocka_unit_test(after_a_sync_that_failed_nothing_is_committed_and_a_start_goes_back),
