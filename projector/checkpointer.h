@@ -2,8 +2,8 @@
  * the disk (store_sync()).
  *
  * A failure is for the next commit to tell: the store begins none behind it. */
-#ifndef TARN_CHECKPOINTER_H
-#define TARN_CHECKPOINTER_H
+#ifndef TARN_PROJECTOR_CHECKPOINTER_H
+#define TARN_PROJECTOR_CHECKPOINTER_H
 
 #include "schema/store/store.h"
 

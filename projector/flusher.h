@@ -1,4 +1,5 @@
-/* projector/flusher.h - the thread that owns the store's writer: takes one job, sorts, writes, commits, says so.
+/* projector/flusher.h - the thread that owns the store's writer: takes one job, sorts, writes, commits, says so. What isn't
+ * durable by then another one brings to the disk (checkpointer.h).
  *
  * One job at a time. The job belongs to the flusher between flusher_start() and the flusher_finished() that hands it
  * back. */

@@ -9,7 +9,7 @@
  * whoever opens the store first puts them back, and the store is what it was then.
  *
  * While the machine runs nothing of this is read: a process that dies takes nothing with it.
- * The algorithm is that of "steady" commits in other descendants of LMDB, made from outside of LMDB.
+ * The idea is that of libmdbx's steady commits (MDBX_SAFE_NOSYNC), made here from outside of LMDB.
  *
  * Threads: one makes commits; another one may call checkpoint_advance() beside it. */
 #ifndef TARN_STORE_CHECKPOINT_H
@@ -33,8 +33,8 @@ struct checkpoint *checkpoint_new(const struct store_platform *platform, const c
 /* What was committed is on the disk, and the file is gone. Ends it in any case. */
 MUST_CHECK int checkpoint_end(struct checkpoint **checkpoint, struct err *err);
 
-/* So many relaxed commits may be ahead of the disk; the next one waits for it. A second of them at the most that live events
- * make: a disk that is slower than they are slows them, instead of having the file grow by pages that can't be used again. */
+/* So many relaxed commits may be ahead of the disk; the next one waits for it. Live ones take a second or more to get there: a
+ * disk that is slower slows them, instead of having the file grow by pages that can't be used again. */
 enum { CHECKPOINT_AHEAD_MAX = 1000 };
 
 /* Before a relaxed commit, beside its writer: makes the first checkpoint, or waits for one. */

@@ -62,11 +62,14 @@ static int put_back(const char *folder, struct span pages, struct err *err)
                         : 0;
 }
 
-static int restore_locked(const char *folder, struct buf *bytes, struct err *err)
+/* Looks again: another process may have been first, and a writer may have made a file of this boot since. */
+static int restore_locked(const char *folder, const char *boot_id, struct buf *bytes, struct err *err)
 {
     struct checkpoint_record record;
 
     int rc = checkpoint_file_read(folder, bytes, &record, err);
+    if (rc == 0 && strcmp(record.boot_id, boot_id) == 0)
+        return 0;
     if (rc == 0)
         rc = check_unused(folder, err);
     if (rc == 0)
@@ -74,7 +77,7 @@ static int restore_locked(const char *folder, struct buf *bytes, struct err *err
     return rc == 0 ? checkpoint_file_remove(folder, err) : rc;
 }
 
-static int restore(const char *folder, struct buf *bytes, struct err *err)
+static int restore(const char *folder, const char *boot_id, struct buf *bytes, struct err *err)
 {
     struct stat file;
     int fd = open_in(folder, "checkpoint", O_RDWR);
@@ -88,8 +91,8 @@ static int restore(const char *folder, struct buf *bytes, struct err *err)
     int rc = 0;
     if (flock(fd, LOCK_EX) != 0 || fstat(fd, &file) != 0)
         rc = err_set_errno(err, ERR_BROKEN, errno, "%s/checkpoint: can't lock", folder);
-    else if (file.st_nlink > 0) /* 0: another process was first */
-        rc = restore_locked(folder, bytes, err);
+    else if (file.st_nlink > 0) /* 0: removed by whoever had the lock */
+        rc = restore_locked(folder, boot_id, bytes, err);
     close(fd);
     return rc;
 }
@@ -104,7 +107,7 @@ int checkpoint_restore(const struct store_platform *platform, const char *folder
     if (rc == 0)
         rc = file_system_boot_id(platform, boot_id, err);
     if (rc == 0 && strcmp(record.boot_id, boot_id) != 0)
-        rc = restore(folder, &bytes, err);
+        rc = restore(folder, boot_id, &bytes, err);
     buf_release(&bytes);
     return rc == ERR_ABSENT ? 0 : rc;
 }

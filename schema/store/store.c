@@ -196,6 +196,7 @@ void store_close(struct store **store)
 
 int store_sync(struct store *store, struct err *err)
 {
+    assert(store->access == STORE_READ_WRITE);
     return checkpoint_advance(store->checkpoint, err);
 }
 
