@@ -15,9 +15,7 @@
 #ifndef TARN_STORE_CHECKPOINT_H
 #define TARN_STORE_CHECKPOINT_H
 
-#include <lmdb.h>
-
-#include "schema/store/store.h"
+#include "schema/store/environment.h"
 
 struct checkpoint;
 

@@ -8,11 +8,12 @@
 #include <sys/types.h>
 
 #include "schema/store/bucket_sums.h"
-#include "schema/store/checkpoint.h"
 #include "schema/store/presence.h"
 #include "schema/store/store.h"
 
 enum { ENVIRONMENT_KEY_BYTES_MAX = 511 }; /* what LMDB takes */
+
+struct checkpoint;
 
 struct store {
     MDB_env *env;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "schema/base/mem.h"
+#include "schema/store/checkpoint.h"
 #include "schema/store/environment.h"
 #include "schema/store/file_system.h"
 #include "schema/store/layout.h"

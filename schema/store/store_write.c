@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "schema/base/mem.h"
+#include "schema/store/checkpoint.h"
 #include "schema/store/environment.h"
 #include "schema/store/file_room.h"
 #include "schema/store/layout.h"
