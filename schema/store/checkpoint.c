@@ -11,6 +11,7 @@
 
 #include "schema/base/mem.h"
 #include "schema/store/checkpoint_file.h"
+#include "schema/store/environment.h"
 #include "schema/store/file_system.h"
 
 struct checkpoint {

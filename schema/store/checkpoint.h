@@ -15,19 +15,21 @@
 #ifndef TARN_STORE_CHECKPOINT_H
 #define TARN_STORE_CHECKPOINT_H
 
-#include "schema/store/environment.h"
+#include "schema/store/store.h"
 
 struct checkpoint;
+struct MDB_env; /* lmdb.h */
+struct MDB_txn;
 
 /* Before LMDB gets to see the folder. ERR_AGAIN: what must be mended is in use, or this process may not write to it;
  * ERR_BROKEN: it can't be. */
 MUST_CHECK int checkpoint_restore(const struct store_platform *platform, const char *folder, struct err *err);
 
 /* Brings to the disk what a writer that was killed has left to the kernel, before a page of it is used again. */
-MUST_CHECK int checkpoint_take_over(const char *folder, MDB_env *env, struct err *err);
+MUST_CHECK int checkpoint_take_over(const char *folder, struct MDB_env *env, struct err *err);
 
 /* Of a writer. folder, env and platform are borrowed. */
-struct checkpoint *checkpoint_new(const struct store_platform *platform, const char *folder, MDB_env *env);
+struct checkpoint *checkpoint_new(const struct store_platform *platform, const char *folder, struct MDB_env *env);
 /* What was committed is on the disk, and the file is gone. Ends it in any case. */
 MUST_CHECK int checkpoint_end(struct checkpoint **checkpoint, struct err *err);
 
@@ -38,7 +40,7 @@ enum { CHECKPOINT_AHEAD_MAX = 1000 };
 /* Before a relaxed commit, beside its writer: makes the first checkpoint, or waits for one. */
 MUST_CHECK int checkpoint_prepare(struct checkpoint *checkpoint, struct err *err);
 /* Ends txn in any case. 0 or LMDB's code. */
-int checkpoint_commit_relaxed(struct checkpoint *checkpoint, MDB_txn *txn);
+int checkpoint_commit_relaxed(struct checkpoint *checkpoint, struct MDB_txn *txn);
 /* Whether there was a relaxed one: then each durable one is a relaxed one and checkpoint_advance(). */
 bool checkpoint_is_used(struct checkpoint *checkpoint);
 

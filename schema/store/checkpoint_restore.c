@@ -11,6 +11,7 @@
 #include "schema/base/mem.h"
 #include "schema/store/checkpoint.h"
 #include "schema/store/checkpoint_file.h"
+#include "schema/store/environment.h"
 #include "schema/store/file_system.h"
 
 static int open_in(const char *folder, const char *name, int flags)
