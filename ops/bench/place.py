@@ -27,6 +27,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 STOLEN_MAX = 0.02  # of the machine's time: a millisecond that its host takes is a millisecond of latency that is nobody's here
 TRIES = 4
 REST_S = 20  # before another try: a host gives less to those that have just had much
+RATE_TRIES, RATE_REST_S = 2, 5  # of rates, which suffer less and are more
 
 
 def stat_of(path):
@@ -127,9 +128,9 @@ class Place:
             self.say(f"run {number + 1} of {self.options.runs}")
             yield number
 
-    def undisturbed(self, measure, tries_max=TRIES):
-        """The figures of a latency, and how much of the processors the host took away meanwhile (`stolen`, 0 to 1). Measured
-        again while that is too much; the least disturbed try counts, whatever it says."""
+    def undisturbed(self, measure, tries_max=TRIES, rest_s=REST_S):
+        """The figures, and how much of the processors the host took away meanwhile (`stolen`, 0 to 1). Measured again while
+        that is too much; the least disturbed try counts, whatever it says."""
         tries = []
         for _ in range(tries_max):
             all_before, stolen_before = processor_time()
@@ -141,15 +142,21 @@ class Place:
             self.disturbed += 1
             self.say(f"the host took {tries[-1]['stolen']:.0%} of the processors' time: not a measurement")
             if len(tries) < tries_max and not self.options.smoke:
-                time.sleep(REST_S)
+                time.sleep(rest_s)
         return min(tries, key=lambda figures: figures["stolen"])
 
-    def tell_disturbed(self, results, tries_max=TRIES):
+    def undisturbed_rate(self, measure):
+        return self.undisturbed(measure, RATE_TRIES, RATE_REST_S)
+
+    def tell_disturbed(self, results, tries_max=TRIES, rest_s=REST_S):
         if self.disturbed:
-            results.note(f"{self.disturbed} measurements of latency were disturbed (tried up to {tries_max} times each, after a rest"
-                         f" of {REST_S} s, and the least disturbed counts): the host of this virtual machine gave more than"
+            results.note(f"{self.disturbed} measurements were disturbed (tried up to {tries_max} times each, after a rest"
+                         f" of {rest_s} s, and the least disturbed counts): the host of this virtual machine gave more than"
                          f" {STOLEN_MAX:.0%} of the processors' time to others.")
         self.disturbed = 0
+
+    def tell_disturbed_rates(self, results):
+        self.tell_disturbed(results, RATE_TRIES, RATE_REST_S)
 
     def say_rate(self, who, figures):
         self.say(f"{who}: {figures['per_second']:,.0f}/s" + (f", {figures['cpu_us']:.1f} µs CPU" if "cpu_us" in figures else ""))

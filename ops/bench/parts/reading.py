@@ -46,6 +46,7 @@ def run(place, results):
         results.note(f"nginx serves {servers['nginx'].people:,} people: all its files must fit its limit of open ones.")
     if "mariadb" in servers:
         results.note(f"MariaDB is asked over {JOIN_CONNECTIONS} connections, where it is fastest.")
+    place.tell_disturbed_rates(results)
     for peer in NEEDS:
         if peer not in figures:
             results.missing(WHAT[peer], "not installed" if options.has_peer(peer) else "not in --peers")
@@ -77,7 +78,7 @@ def measure(place, servers, results):
     figures = {name: [] for name in members}
     for run_number in place.runs():
         for name in in_turns(run_number, members):
-            figures[name].append(members[name]())
+            figures[name].append(place.undisturbed_rate(members[name]))
             results.keep(f"reading {name}", figures[name][-1])
             place.say_rate(name, figures[name][-1])
     return figures

@@ -18,10 +18,10 @@ def run(place, results):
     place.make_topic(TOPIC)
     place.produce(TOPIC, options.events, options.people)
     members = {
-        "unpack": lambda run: consume(place, "unpack"),
-        "decode": lambda run: consume(place, "decode"),
-        "large": lambda run: tarn(place, LARGE),
-        "default": lambda run: tarn(place, DEFAULT),
+        "unpack": lambda run: place.undisturbed_rate(lambda: consume(place, "unpack")),
+        "decode": lambda run: place.undisturbed_rate(lambda: consume(place, "decode")),
+        "large": lambda run: place.undisturbed_rate(lambda: tarn(place, LARGE)),
+        "default": lambda run: place.undisturbed_rate(lambda: tarn(place, DEFAULT)),
     }
     with_streams = options.has_peer("streams") and streams.is_possible()
     if with_streams:
@@ -39,6 +39,7 @@ def run(place, results):
     results.section(f"Rebuild from empty: {options.events:,} events over {options.people:,} people")
     tell(results, figures)
     same_views(place, results, with_streams)
+    place.tell_disturbed_rates(results)
     if not with_streams:
         results.missing("Kafka Streams", "it needs mvn and javac, and --peers with streams")
     place.remove(place.folder / "streams")
