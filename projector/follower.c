@@ -273,12 +273,16 @@ static int open_all(struct follower *follower, struct err *err)
     struct store_options options = {.access = STORE_READ_WRITE,
                                     .skips_syncs = follower->is_building && !follower->building.syncs};
     rc = store_open(follower->generation->folder, &options, &follower->store, err);
-    return rc == 0 ? open_parts(follower, err) : rc;
+    if (rc < 0)
+        return rc;
+    follower->warm_up = warm_up_start(follower->store, (uint64_t)follower->options.settings->read_ahead_bytes);
+    return open_parts(follower, err);
 }
 
 /* All but the store. */
 static void close_parts(struct follower *follower)
 {
+    warm_up_end(&follower->warm_up);
     keeper_free(&follower->keeper);
     materializer_close(&follower->materializer);
     announcer_leave(follower->options.announcer, &follower->announcing);

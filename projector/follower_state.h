@@ -14,6 +14,7 @@
 #include "projector/partitioner_guess.h"
 #include "projector/progress.h"
 #include "schema/store/building.h"
+#include "schema/store/store_warm_up.h"
 
 enum { FOLLOWER_BATCH = 4096 };
 
@@ -65,6 +66,7 @@ struct follower {
     char *group;
     struct view_set *views;
     struct store *store;
+    struct warm_up *warm_up; /* of the store; NULL: none */
     struct kafka_source *kafka;
     struct kafka_watch *watch;
     struct record_source source;

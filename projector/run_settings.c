@@ -120,6 +120,14 @@ const struct config_option run_options[] = {
      .max = (int64_t)1 << 50,
      .help = "A generation under construction pauses while less than this is free on the store's disk; those that are "
              "served go on."},
+    {.name = "read-ahead",
+     .kind = CONFIG_BYTES,
+     .offset = AT(read_ahead_bytes),
+     .placeholder = "BYTES",
+     .fallback = "4GiB",
+     .max = (int64_t)1 << 50,
+     .help = "Reads this much of each store into the page cache at the start, in the background; 0: nothing. A catch-up "
+             "on a cold store otherwise waits for one page after the other."},
     {.name = "partitioner",
      .kind = CONFIG_PAIRS,
      .offset = AT(partitioners),

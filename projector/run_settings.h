@@ -21,6 +21,7 @@ struct run_settings {
     int64_t park_limit;
     int64_t fold_threads; /* 0: as the machine has */
     int64_t disk_reserve_bytes;
+    int64_t read_ahead_bytes;
     struct config_list partitioners;
     struct config_list kafka;
     const char *group;
@@ -29,7 +30,7 @@ struct run_settings {
     const char *refused; /* where the values of refused options would go */
 };
 
-enum { RUN_OPTION_COUNT = 23 };
+enum { RUN_OPTION_COUNT = 24 };
 extern const struct config_option run_options[];
 
 #endif

@@ -8,7 +8,7 @@ struct read_ahead;
 
 /* bytes of each store; 0: nothing is read. Started and freed by one thread. */
 struct read_ahead *read_ahead_new(uint64_t bytes);
-void read_ahead_free(struct read_ahead **read_ahead); /* waits for what is being read */
+void read_ahead_free(struct read_ahead **read_ahead); /* leaves off where it is */
 
 /* Begins with this one, which is open, unless it has been begun with already. While another one is being read nothing
  * happens: ask again later. */

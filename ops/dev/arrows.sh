@@ -18,7 +18,7 @@ FORBIDDEN=(
 )
 ONLY_IN=(
     '^lmdb\.h$                    ^(schema/store/environment\.h|tests/unit/.*|ops/bench/.*)$'
-    '^schema/store/environment\.h$ ^schema/store/((store|checkpoint)(_[a-z]+)?|environment)\.c$'
+    '^schema/store/environment\.h$ ^schema/store/((store|checkpoint)(_[a-z_]+)?|environment)\.c$'
     '^mysql\.h$                   ^(projector/mysql_[a-z_]*\.[ch]|ops/bench/.*|tests/.*)$'
     '^librdkafka/                 ^(ops/runtime/kafka_conf\.[ch]|projector/kafka_[a-z_]*\.[ch]|query/exposure_kafka\.c|ops/(dev|bench)/.*|tests/.*)$'
     '^protobuf-c/                 ^(schema/(message|json|view)/.*|projector/projection.*|tests/.*)$'

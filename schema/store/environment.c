@@ -2,7 +2,7 @@
  * on a torn one, so that NOSYNC is for relaxed commits, whose image it never gets to see (checkpoint.h), and for stores
  * under construction, which no reboot survives (unsynced.h)), no WRITEMAP (a full disk would be a SIGBUS), NOTLS (a reader
  * belongs to an event loop, not to a thread), NORDAHEAD (views are read at random: the kernel's reading around a fault would throw out pages that are
- * wanted as soon as the store is larger than memory; store_warm_up() reads ahead in order instead). The map is a
+ * wanted as soon as the store is larger than memory; store_warm_up.h reads ahead in order instead). The map is a
  * reservation of address space far larger than any store; where that can't be had it is halved until it can. */
 #include "schema/store/environment.h"
 

@@ -257,21 +257,6 @@ int store_clear_stale_readers(struct store *store)
     return mdb_reader_check(store->env, &dead) == 0 ? dead : 0;
 }
 
-void store_warm_up(const struct store *store, uint64_t max_bytes)
-{
-    const uint64_t step = 1 << 20;
-    struct stat file;
-    int fd;
-
-    if (mdb_env_get_fd(store->env, &fd) != 0 || fstat(fd, &file) != 0)
-        return;
-    uint64_t end = (uint64_t)file.st_size < max_bytes ? (uint64_t)file.st_size : max_bytes;
-    for (uint64_t at = 0; at < end; at += step) {
-        if (readahead(fd, (off_t)at, step) != 0)
-            return;
-    }
-}
-
 static int count_reader(const char *line, void *context)
 {
     unsigned *count = context;

@@ -84,10 +84,6 @@ bool store_is_whole(const struct store *store);
 /* Frees slots of readers that died. Called by the writer now and then. Returns how many. */
 int store_clear_stale_readers(struct store *store);
 
-/* Reads the first max_bytes of the data file into the page cache, in order: a cold store's first answers otherwise wait
- * for one random read a page. Blocks; made for a thread of its own. The store may be in use. */
-void store_warm_up(const struct store *store, uint64_t max_bytes);
-
 struct store_size {
     uint64_t file_bytes; /* the data file */
     uint64_t used_bytes; /* pages in use */

@@ -367,3 +367,37 @@ size_t till_parked(struct till_world *world, uint16_t topic, const char *key)
     const struct parked_unit *unit = materializer_parked_unit(world->materializer, topic, hash64(span_of_text(key)));
     return unit != NULL ? unit->count : 0;
 }
+
+void till_expect_view(struct till_world *world, const char *view, const char *key1, const char *key2,
+                      const char *expected)
+{
+    char *json = till_view(world, view, key1, key2);
+
+    if (expected == NULL) {
+        if (json != NULL)
+            fail_msg("%s/%s is there: %s", view, key1, json);
+    } else {
+        assert_non_null(json);
+        assert_string_equal(json, expected);
+    }
+    free(json);
+}
+
+struct partition *till_partition(struct till_world *world, uint16_t topic, int32_t number)
+{
+    struct partition *partition = positions_find(materializer_positions(world->materializer), topic, number);
+
+    if (partition == NULL) {
+        fail_msg("topic %u has no partition %d", topic, number);
+        abort();
+    }
+    return partition;
+}
+
+const char *till_person(unsigned number)
+{
+    static char name[16];
+
+    snprintf(name, sizeof(name), "p%u", number);
+    return name;
+}

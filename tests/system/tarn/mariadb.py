@@ -91,7 +91,8 @@ class Database:
         wait_until(self._answers, "the database", 60, alive=[self.process], poll_s=0.1)
 
     def _answers(self):
-        done = subprocess.run(["mariadb-admin", "--no-defaults", "-u", "root", "-S", f"{self.folder}/s", "ping"],
+        # Not mariadb-admin: Debian has it in a package that nothing else is needed of.
+        done = subprocess.run(["mariadb", "--no-defaults", "-u", "root", "-S", f"{self.folder}/s", "-e", "SELECT 1"],
                               capture_output=True)
         return done.returncode == 0
 
