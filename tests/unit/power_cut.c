@@ -244,9 +244,7 @@ static struct file *watched_file(int fd)
 
     if (watched.folder == NULL || fstat(fd, &status) != 0)
         return NULL;
-    struct file *file = find(&status);
-    if (file != NULL)
-        return file;
+    /* By its path first: the inode of a file that was removed here may be another's elsewhere by now. */
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     ssize_t length = readlink(link, path, sizeof(path) - 1);
     size_t folder_length = strlen(watched.folder);
@@ -256,6 +254,9 @@ static struct file *watched_file(int fd)
     if (memcmp(path, watched.folder, folder_length) != 0 || path[folder_length] != '/' ||
         is_left_out(path + folder_length + 1))
         return NULL;
+    struct file *file = find(&status);
+    if (file != NULL)
+        return file;
     check(watched.file_count < FILES_MAX);
     file = &watched.files[watched.file_count++];
     file->device = status.st_dev;
