@@ -7,6 +7,7 @@ import pathlib
 import random
 import re
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -147,6 +148,33 @@ def test_ctrl_c_ends_the_story_and_leaves_nobody_behind(tmp_path):
         assert_nobody_is_left(process)
     finally:
         process.end()
+
+
+SWALLOWS_AN_INTERRUPT = """
+import signal, sys
+sys.path.insert(0, sys.argv[1])
+from story.interrupts import heard_interrupts
+
+class Finalized:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+try:
+    with heard_interrupts():
+        Finalized()
+        print("told once", flush=True)
+        while True:
+            signal.pause()
+except KeyboardInterrupt:
+    print("heard", signal.getitimer(signal.ITIMER_REAL), signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+"""
+
+
+def test_ctrl_c_that_a_finalizer_swallows_is_heard_all_the_same():
+    done = subprocess.run([sys.executable, "-c", SWALLOWS_AN_INTERRUPT, ROOT / "ops" / "dev"], capture_output=True, text=True,
+                          timeout=30 * PATIENCE)
+    assert done.stdout == "told once\nheard (0.0, 0.0) True\n", done.stdout + done.stderr
+    assert "Exception ignored in" in done.stderr, done.stderr  # or this test is of something else
 
 
 def screen(*results):

@@ -14,6 +14,7 @@ if __package__ in (None, ""):  # called by its path
 from . import ROOT
 from .account import account
 from .acts import Story
+from .interrupts import heard_interrupts
 from .picture import page
 from .stage import Stage
 
@@ -71,7 +72,8 @@ def main():
     options = arguments()
     stage, told = Stage(), []
     try:
-        is_well = run(options, stage, told)
+        with heard_interrupts():
+            is_well = run(options, stage, told)
     except KeyboardInterrupt:
         say("\nEnded.")
         return 0
